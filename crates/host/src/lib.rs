@@ -1,0 +1,1 @@
+//! The traits through which the engine's commands reach the world.

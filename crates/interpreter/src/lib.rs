@@ -1,0 +1,1 @@
+//! A sandboxed QuickJS guest in WebAssembly: commands out, completions in, snapshots.

@@ -1,0 +1,1 @@
+//! The library people embed: engine, journal and drivers wired into a local runtime.

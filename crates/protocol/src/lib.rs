@@ -1,0 +1,1 @@
+//! Versioned journal entries, engine events and commands: the serialised forms.

@@ -1,0 +1,1 @@
+//! JSON Schema: validate, find contradictions, generate values.

@@ -1,0 +1,1 @@
+//! Virtual clock and mock host around the real engine.

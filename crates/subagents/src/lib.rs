@@ -1,0 +1,1 @@
+//! Subagent definitions and the drivers that serve tasks.

@@ -1,0 +1,1 @@
+//! Built-in read-only tools, rooted at the workspace.
