@@ -1,1 +1,28 @@
-//! Versioned journal entries, engine events and commands: the serialised forms.
+//! What is written down and passed between rooms: journal entries, engine events and commands,
+//! guest turns, call requests. The only room that knows their serialised form.
+//! Not here: storage (`journal`), decisions (`engine`).
+
+mod command; // what the engine asks of its host
+mod entry; // what is journalled
+mod event; // what the host tells the engine
+mod json; // JSON text that is passed on unread
+mod request; // what a guest's call asks for
+mod subagent; // a subagent definition as plain data
+mod turn; // one settle-and-pump of one guest
+
+pub use command::{Command, Dispatch, Feedback, TaskWork, TimerId, Work};
+pub use entry::{
+    CallEntry, EndEntry, Entry, FORMAT_VERSION, LogEntry, RunFinish, RunStart, SettleEntry,
+    StartEntry, TurnEntry,
+};
+pub use event::{Event, Outcome, Progress};
+pub use json::Json;
+pub use request::{
+    ApproveRequest, Budget, CallKind, Fallback, Request, SleepRequest, TaskRequest, ToolRequest,
+    WorkflowRequest,
+};
+pub use subagent::Subagent;
+pub use turn::{
+    BUDGET_NONE, Completion, CompletionStatus, GuestStart, MainState, ProgramText, Record,
+    RecordKind, TurnInput, TurnReport,
+};

@@ -98,7 +98,9 @@ impl Micros {
 }
 
 /// A place in the author's source: both counted from 1, columns in characters (code points).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct Position {
     /// Line, from 1.
     pub line: u32,

@@ -310,7 +310,11 @@ mod tests {
     #[test]
     fn a_value_out_of_range_or_of_the_wrong_type_is_refused_in_words() {
         let cases = [
-            ("run.concurrency", "0", "`run.concurrency` takes a whole number from 1 to 100000, not `0`"),
+            (
+                "run.concurrency",
+                "0",
+                "`run.concurrency` takes a whole number from 1 to 100000, not `0`",
+            ),
             ("mock.failure_rate", "2", "`mock.failure_rate` takes a number from 0 to 1, not `2`"),
             ("guest.cpu", "1", "unknown setting `guest.cpu`"),
         ];

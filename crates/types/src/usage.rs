@@ -42,7 +42,9 @@ impl Usage {
 }
 
 /// What running a subagent or tool does to the world; decides whether it may be repeated by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Effects {
     /// Nothing outside its answer: may be repeated.

@@ -1,0 +1,335 @@
+//! Journal entries: what a run did, in the order in which it became true. Everything shown of a run is
+//! derived from these, and replay needs nothing else.
+
+use crate::{CallKind, Json, Outcome, ProgramText, Progress, Subagent};
+use loopwright_types::{
+    Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
+    RunId, RunStatus, ScopeId, Settings, Slot, TurnId, Usage,
+};
+use serde::{Deserialize, Serialize};
+
+/// Version of the entries' serialised form; a journal with a larger one is refused.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// The run's inputs. Always the first.
+    RunStarted(Box<RunStart>),
+    /// A nested program's guest begins.
+    GuestStarted {
+        /// Its name.
+        guest: GuestId,
+        /// The `workflow()` call it serves.
+        call: CallId,
+        /// Its program, pinned here.
+        program: Box<ProgramText>,
+        /// Its arguments.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Json>,
+    },
+    /// A turn begins: everything the guest could read, and what was settled before the pump.
+    Turn(TurnEntry),
+    /// The guest made a call.
+    Called(Box<CallEntry>),
+    /// An attempt is about to be dispatched: the intent.
+    AttemptStarted(StartEntry),
+    /// An attempt under way told something.
+    Progressed {
+        /// The call.
+        call: CallId,
+        /// The attempt.
+        attempt: Attempt,
+        /// When.
+        now: Micros,
+        /// What.
+        progress: Progress,
+    },
+    /// An attempt ended and the call goes on (retry, re-ask, fallback) or was already settled.
+    AttemptEnded(EndEntry),
+    /// The call has its final outcome; delivered to the guest only after this is durable.
+    Settled(Box<SettleEntry>),
+    /// A log line or captured console output.
+    Logged(LogEntry),
+    /// The program entered a phase.
+    Phase {
+        /// Which guest.
+        guest: GuestId,
+        /// Its title.
+        title: String,
+    },
+    /// A scope was cancelled by the program.
+    ScopeCancelled {
+        /// Which guest.
+        guest: GuestId,
+        /// Which scope.
+        scope: ScopeId,
+        /// Why.
+        reason: Reason,
+    },
+    /// A thrown error was turned into `null` by `parallel` or `pipeline`.
+    Dropped {
+        /// Which guest.
+        guest: GuestId,
+        /// The error as the guest tells it.
+        error: Json,
+    },
+    /// The program's coverage report.
+    Coverage {
+        /// Which guest.
+        guest: GuestId,
+        /// As the guest tells it.
+        report: Json,
+    },
+    /// A rejection that nothing handled.
+    Unhandled {
+        /// Which guest.
+        guest: GuestId,
+        /// The error.
+        error: Diagnostic,
+    },
+    /// The main program of a guest ended, with a value or an error; calls may still be under way.
+    GuestEnded {
+        /// Which guest.
+        guest: GuestId,
+        /// Its value.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<Json>,
+        /// Its error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Diagnostic>,
+    },
+    /// The operator asked for the end.
+    CancelRequested {
+        /// When.
+        now: Micros,
+    },
+    /// The run has ended or waits. The last of a run that was not killed.
+    RunFinished(Box<RunFinish>),
+}
+
+/// A run's inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStart {
+    /// The run.
+    pub run: RunId,
+    /// When it began.
+    pub now: Micros,
+    /// The version of Loopwright that ran it.
+    pub version: String,
+    /// Digest of guest and prelude: what a replay needs to be the same.
+    pub interpreter: Digest,
+    /// The program.
+    pub program: ProgramText,
+    /// The arguments; absent when none were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Json>,
+    /// Every setting in force.
+    pub settings: Settings,
+    /// Seed of everything drawn in the run.
+    pub seed: u64,
+    /// Subagent definitions in reach.
+    pub subagents: Vec<Subagent>,
+    /// Tools in reach.
+    pub tools: Vec<String>,
+    /// The workspace directory, for people.
+    pub workspace: String,
+}
+
+/// What a guest could read in a turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TurnEntry {
+    /// The turn.
+    pub turn: TurnId,
+    /// Whose.
+    pub guest: GuestId,
+    /// The clock it saw.
+    pub now: Micros,
+    /// Output tokens spent and ceiling, all tokens spent and ceiling, US dollars spent and ceiling; `null` is no ceiling.
+    pub budget: [Option<f64>; 6],
+    /// Calls settled before the pump, in this order.
+    pub settled: Vec<CallId>,
+}
+
+/// A call as the guest made it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallEntry {
+    /// The call.
+    pub call: CallId,
+    /// Who made it.
+    pub guest: GuestId,
+    /// In which turn: calls of one line and turn are a wave.
+    pub turn: TurnId,
+    /// The guest's name for it.
+    pub slot: Slot,
+    /// Its kind.
+    pub kind: CallKind,
+    /// The bridge's bits.
+    #[serde(default)]
+    pub bits: u32,
+    /// The scope it was made in.
+    #[serde(default)]
+    pub scope: ScopeId,
+    /// The author's line and column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// The progress group it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The subagent type, resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subagent: Option<String>,
+    /// The request as the guest wrote it.
+    pub request: Json,
+    /// SHA-256 of kind, subagent definition and canonical request: the call's identity.
+    pub digest: Digest,
+}
+
+/// An attempt's intent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartEntry {
+    /// The call.
+    pub call: CallId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// When it was decided.
+    pub now: Micros,
+    /// The subagent type asked, where it is not the call's own (a fallback).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subagent: Option<String>,
+    /// What running it may do; absent is `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Effects>,
+    /// Whether it takes a failed answer back to the subagent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reask: bool,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndEntry {
+    /// The call.
+    pub call: CallId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// When.
+    pub now: Micros,
+    /// How.
+    pub outcome: Outcome,
+    /// What it used.
+    #[serde(default, skip_serializing_if = "Usage::is_zero")]
+    pub usage: Usage,
+    /// When the next attempt is due, if there is one after a wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Micros>,
+}
+
+/// A call's final outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettleEntry {
+    /// The call.
+    pub call: CallId,
+    /// When.
+    pub now: Micros,
+    /// What the program gets.
+    pub outcome: Outcome,
+    /// Attempts made; 0 when nothing was dispatched.
+    pub attempts: u32,
+    /// All attempts' usage together.
+    #[serde(default, skip_serializing_if = "Usage::is_zero")]
+    pub usage: Usage,
+    /// When the first attempt was decided; absent when nothing was dispatched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Micros>,
+    /// Whether the outcome is the program's fallback value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fallback: bool,
+    /// The last failure, where a fallback value hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Failure>,
+}
+
+/// A line the program wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Which guest.
+    pub guest: GuestId,
+    /// When.
+    pub now: Micros,
+    /// `log`, `info`, `warn`, `error` or `debug`.
+    pub level: String,
+    /// The line.
+    pub text: String,
+    /// Where it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+}
+
+/// How a run ended or why it waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFinish {
+    /// When.
+    pub now: Micros,
+    /// How.
+    pub status: RunStatus,
+    /// The program's value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Json>,
+    /// Why there is no value, or why the run waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Diagnostic>,
+    /// Whether `error` came from outside the program's deterministic limits: no outcome, a resume may try again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
+    /// Work that gave the program nothing, one line each (bounded).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// All calls' usage together.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Subagent tasks called.
+    #[serde(default)]
+    pub tasks: u32,
+    /// Subagent tasks that gave a value.
+    #[serde(default)]
+    pub done: u32,
+}
+
+impl Entry {
+    /// The entry's kind as one word, for indexes and filters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RunStarted(_) => "run_started",
+            Self::GuestStarted { .. } => "guest_started",
+            Self::Turn(_) => "turn",
+            Self::Called(_) => "called",
+            Self::AttemptStarted(_) => "attempt_started",
+            Self::Progressed { .. } => "progressed",
+            Self::AttemptEnded(_) => "attempt_ended",
+            Self::Settled(_) => "settled",
+            Self::Logged(_) => "logged",
+            Self::Phase { .. } => "phase",
+            Self::ScopeCancelled { .. } => "scope_cancelled",
+            Self::Dropped { .. } => "dropped",
+            Self::Coverage { .. } => "coverage",
+            Self::Unhandled { .. } => "unhandled",
+            Self::GuestEnded { .. } => "guest_ended",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::RunFinished(_) => "run_finished",
+        }
+    }
+
+    /// The serialised form.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("entries hold no maps with keys that are not text")
+    }
+
+    /// Reads the serialised form of this version.
+    ///
+    /// # Errors
+    /// When the bytes are not an entry.
+    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
