@@ -1,1 +1,27 @@
-//! The run as a state machine without I/O.
+//! The run as a state machine: [`Engine::step`] takes one event and answers with commands.
+//! Knows no clock, thread, file, socket or wasm; the host feeds it time and the guests' records.
+//!
+//! What it decides: scheduling under caps, timeouts, retries with full jitter, re-asks, fallbacks,
+//! budgets, cancellation, nested programs, how the run ends. What it never does: dispatch before the
+//! intent is durable, deliver before the result is durable.
+
+mod begin; // a call begins
+mod budget; // what was spent and what may still be
+mod call; // one call's state
+mod cancel; // scopes, runs, descendants
+mod deliver; // what a guest is given: config and completions
+mod drive; // the loop that joins engine, host and guests
+mod engine; // the state and the step
+mod finish; // how a run ends
+mod guest; // a guest's state, and what its records ask
+mod jitter; // seeded draws
+mod lanes; // queues and caps
+mod nested; // saved programs run inline
+mod options; // numbers taken from the settings once
+mod replay; // re-execution of a journalled run
+mod schemas; // compiled response schemas
+mod task; // attempts, retries, re-asks, fallbacks
+
+pub use drive::{Ended, drive};
+pub use engine::Engine;
+pub use replay::{Mismatch, Replayed, replay};

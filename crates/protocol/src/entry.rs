@@ -236,6 +236,9 @@ pub struct SettleEntry {
     pub outcome: Outcome,
     /// Attempts made; 0 when nothing was dispatched.
     pub attempts: u32,
+    /// The subagent type asked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subagent: Option<String>,
     /// All attempts' usage together.
     #[serde(default, skip_serializing_if = "Usage::is_zero")]
     pub usage: Usage,

@@ -93,6 +93,7 @@ codes! {
     511 WORKFLOW_FAILED "a nested program failed";
     512 UNSUPPORTED "an option or call that this version does not support";
     513 APPROVAL_REJECTED "nobody approved";
+    514 CALL_LIMIT "the run's limit on calls was reached";
     // 06xx: subagents.
     601 SUBAGENT_UNKNOWN "a subagent is not defined";
     602 DEFINITION_INVALID "a subagent definition cannot be read";

@@ -96,6 +96,7 @@ settings! {
     "mock.null_rate" SettingKind::Fraction, "0", "Share of mock answers that are `null`.";
     "mock.output_tokens" integer(0, 1_000_000_000), "0", "Output tokens a mock attempt reports; 0 counts a quarter of its answer's UTF-8 bytes, rounded up.";
     "mock.seed" integer(0, u64::MAX), "1", "Seed of everything the mock subagent draws.";
+    "run.calls_max" integer(1, 100_000_000), "1000000", "Calls of any kind one run may make, tools and sleeps included; the next one fails with `limit`.";
     "run.concurrency" integer(1, 100_000), "16", "Attempts of one run under way at once. Does not depend on the number of cores.";
     "run.concurrency_per_provider" integer(1, 100_000), "1000", "Attempts under way at once at one provider (`command`, `mock`, a model's provider).";
     "run.concurrency_per_subagent" integer(1, 100_000), "1000", "Attempts under way at once of one subagent type; a definition's `concurrency` narrows it.";

@@ -1,0 +1,85 @@
+//! One call's state, from the guest's record to its delivery.
+
+use crate::lanes::SubagentIndex;
+use loopwright_protocol::{CallKind, Feedback, Request, SettleEntry, TaskRequest};
+use loopwright_schema::Validator;
+use loopwright_types::{Attempt, GuestId, Micros, Position, Slot, Usage};
+
+/// The bridge's bits of a call (`docs/design/bridge.md`).
+pub(crate) mod bits {
+    /// Dialect B: some failures become `null`.
+    pub const NULL_ON_FAILURE: u32 = 1;
+    /// The completion carries a receipt.
+    pub const TRACKED: u32 = 2;
+    /// The program looks at the outcome itself.
+    pub const OBSERVED: u32 = 4;
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Waits for a slot.
+    Queued,
+    /// An attempt is under way, or its intent is being made durable.
+    Running,
+    /// Waits for its next attempt.
+    Backoff,
+    /// Waits for a timer, a nested program or a person.
+    Waiting,
+    /// Waits for something outside the run: a raised ceiling, a person who is not there.
+    Parked,
+    /// Has its final outcome.
+    Settled,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub guest: GuestId,
+    pub slot: Slot,
+    pub kind: CallKind,
+    pub bits: u32,
+    pub position: Option<Position>,
+    pub state: State,
+    /// Attempts decided so far.
+    pub attempts: u32,
+    /// The attempt whose end the host still owes; it may outlive the call's settling.
+    pub active: Option<Attempt>,
+    /// The lane whose slot the active attempt holds.
+    pub lane: Option<SubagentIndex>,
+    /// What the active attempt set aside: output tokens, all tokens, US dollars.
+    pub reserved: [f64; 3],
+    /// When the first attempt was decided.
+    pub started: Option<Micros>,
+    /// All attempts' usage together.
+    pub usage: Usage,
+    /// The subagent type asked now: the request's, or the fallback's.
+    pub target: Option<SubagentIndex>,
+    /// What other kinds than tasks asked for, until it is used.
+    pub request: Option<Box<Request>>,
+    /// What only a task needs; dropped when it settles.
+    pub task: Option<Box<Task>>,
+    /// The final outcome, from settling to delivery.
+    pub settled: Option<Box<SettleEntry>>,
+    /// The nested program's guest, for `workflow()`.
+    pub child: Option<GuestId>,
+}
+
+/// What only a task needs.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub request: TaskRequest,
+    pub schema: Option<Validator>,
+    pub retries_left: u32,
+    pub reasks_left: u32,
+    pub feedback: Option<Feedback>,
+    /// Failures of the current target in a row, for the backoff.
+    pub failures: u32,
+}
+
+impl Call {
+    /// Whether the final outcome is known.
+    pub fn is_settled(&self) -> bool {
+        self.state == State::Settled
+    }
+}

@@ -1,0 +1,71 @@
+//! The loop that joins an engine, a host and guests. The same loop drives a local run, a simulated one
+//! and, later, a distributed one.
+
+use crate::Engine;
+use loopwright_host::{Guests, RunHost};
+use loopwright_protocol::{Command, Entry, Event, TurnReport};
+use loopwright_types::{Diagnostic, Micros, RunStatus};
+use std::collections::VecDeque;
+
+/// How [`drive`] ended: the run's last entry is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The run's status.
+    pub status: RunStatus,
+}
+
+/// Runs the engine from its start to its end. Every appended entry passes `observe`, before it is durable.
+///
+/// # Errors
+/// When the host cannot write the journal any more; nothing is dispatched or delivered after that.
+pub fn drive(
+    engine: &mut Engine,
+    host: &mut dyn RunHost,
+    guests: &mut dyn Guests,
+    now: Micros,
+    observe: &mut dyn FnMut(&Entry),
+) -> Result<Ended, Diagnostic> {
+    let mut events = VecDeque::from([Event::Started { now }]);
+    let (mut arrived, mut commands, mut outward) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ended = None;
+    loop {
+        while let Some(event) = events.pop_front() {
+            engine.step(event, &mut commands);
+            // A turn's report goes before anything that arrived meanwhile: guests first.
+            let mut reports = Vec::new();
+            for command in commands.drain(..) {
+                match command {
+                    Command::StartGuest { guest, start } => {
+                        if let Err(error) = guests.start(guest, &start) {
+                            let report = TurnReport { stop: Some(error), ..TurnReport::default() };
+                            reports.push(Event::Turned { guest, report: Box::new(report) });
+                        }
+                    }
+                    Command::Turn { guest, input } => {
+                        let failed = |event: &Event| matches!(event, Event::Turned { guest: of, .. } if *of == guest);
+                        if !reports.iter().any(failed) {
+                            let report = Box::new(guests.turn(guest, &input));
+                            reports.push(Event::Turned { guest, report });
+                        }
+                    }
+                    Command::DropGuest { guest } => guests.end(guest),
+                    Command::Finish { status } => ended = Some(Ended { status }),
+                    Command::Append(ref entry) => {
+                        observe(entry);
+                        outward.push(command);
+                    }
+                    other => outward.push(other),
+                }
+            }
+            for report in reports.into_iter().rev() {
+                events.push_front(report);
+            }
+        }
+        host.submit(&mut outward)?;
+        if let Some(ended) = ended {
+            return Ok(ended);
+        }
+        host.next(&mut arrived)?;
+        events.extend(arrived.drain(..));
+    }
+}

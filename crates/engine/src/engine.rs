@@ -1,0 +1,248 @@
+//! The engine's state and its step.
+
+use crate::budget::Ledger;
+use crate::call::Call;
+use crate::finish::{Ending, Tally};
+use crate::guest::Guest;
+use crate::lanes::{Lanes, SubagentIndex};
+use crate::options::Options;
+use crate::schemas::Schemas;
+use loopwright_protocol::{
+    Command, Entry, Event, GuestStart, Json, ProgramText, RunStart, Subagent,
+};
+use loopwright_types::{CallId, GuestId, Micros, RunId};
+use std::collections::{HashMap, VecDeque};
+
+/// One run. Feed it events with [`Engine::step`] and carry out the commands it answers with, in order.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) run: RunId,
+    pub(crate) seed: u64,
+    pub(crate) options: Options,
+    pub(crate) subagents: Vec<Subagent>,
+    pub(crate) names: HashMap<String, SubagentIndex>,
+    pub(crate) tools: Vec<String>,
+    pub(crate) now: Micros,
+    pub(crate) guests: Vec<Guest>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) lanes: Lanes,
+    pub(crate) tool_lane: Lanes,
+    pub(crate) ledger: Ledger,
+    pub(crate) schemas: Schemas,
+    pub(crate) turns: u32,
+    pub(crate) tally: Tally,
+    /// Attempts whose end the host still owes.
+    pub(crate) active: usize,
+    /// Unsettled calls that wait for something outside the run.
+    pub(crate) parked: usize,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) out: Vec<Command>,
+    start: Option<Box<RunStart>>,
+    appended: u64,
+    durable: u64,
+    /// Commands that wait until the entry of this number is durable.
+    held: VecDeque<(u64, Command)>,
+    /// Settled calls that wait until the entry of this number is durable.
+    undelivered: VecDeque<(u64, CallId)>,
+    /// Guests that may have something to do.
+    ready: Vec<GuestId>,
+}
+
+impl Engine {
+    /// A run that has not begun. `gas_per_ms` is the interpreter's calibration of computing time.
+    pub fn new(start: RunStart, gas_per_ms: u64) -> Self {
+        let options = Options::new(&start.settings, gas_per_ms);
+        let cap = |subagent: &Subagent| {
+            let own = subagent.concurrency.map_or(usize::MAX, |own| own as usize);
+            own.min(options.concurrency_per_subagent)
+        };
+        let lanes = Lanes::new(
+            options.concurrency,
+            options.concurrency_per_provider,
+            start.subagents.iter().map(|subagent| (subagent.provider.as_str(), cap(subagent))),
+        );
+        let tool_lane =
+            Lanes::new(options.concurrency, options.concurrency, [("tool", usize::MAX)]);
+        let names = start.subagents.iter().enumerate();
+        let names = names.map(|(index, subagent)| (subagent.name.clone(), index)).collect();
+        let budget = crate::finish::meta_budget(&start.program);
+        let ledger = Ledger::new(budget, options.ceiling_tokens, options.ceiling_usd_micros);
+        Self {
+            run: start.run.clone(),
+            seed: start.seed,
+            options,
+            subagents: start.subagents.clone(),
+            names,
+            tools: start.tools.clone(),
+            now: start.now,
+            guests: Vec::new(),
+            calls: Vec::new(),
+            lanes,
+            tool_lane,
+            ledger,
+            schemas: Schemas::default(),
+            turns: 0,
+            tally: Tally::default(),
+            active: 0,
+            parked: 0,
+            ending: None,
+            out: Vec::new(),
+            start: Some(Box::new(start)),
+            appended: 0,
+            durable: 0,
+            held: VecDeque::new(),
+            undelivered: VecDeque::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    /// Takes one event and adds the commands that follow from it.
+    pub fn step(&mut self, event: Event, commands: &mut Vec<Command>) {
+        match event {
+            Event::Started { now } => {
+                self.tick(now);
+                self.begin();
+            }
+            Event::Turned { guest, report } => self.on_turned(guest, *report),
+            Event::Synced { count, now } => {
+                self.tick(now);
+                self.on_synced(count);
+            }
+            Event::Ended { call, attempt, outcome, usage, now } => {
+                self.tick(now);
+                self.on_ended(call, attempt, outcome, usage);
+            }
+            Event::Progressed { call, attempt, progress, now } => {
+                self.tick(now);
+                let now = self.now;
+                self.append(Entry::Progressed { call, attempt, now, progress });
+            }
+            Event::Due { timer, now } => {
+                self.tick(now);
+                self.on_due(timer, now);
+            }
+            Event::CancelRequested { now } => {
+                self.tick(now);
+                self.cancel_run();
+            }
+        }
+        self.schedule();
+        self.turn_guests();
+        self.try_to_finish();
+        commands.append(&mut self.out);
+    }
+
+    /// The run's clock never goes back, whatever the host's does.
+    fn tick(&mut self, now: Micros) {
+        self.now = self.now.max(now);
+    }
+
+    fn begin(&mut self) {
+        let Some(start) = self.start.take() else { return };
+        let (program, args) = (start.program.clone(), start.args.clone());
+        self.append(Entry::RunStarted(start));
+        self.start_guest(None, 0, program, args.as_ref());
+    }
+
+    /// Makes a guest; its first turn follows.
+    pub(crate) fn start_guest(
+        &mut self,
+        call: Option<CallId>,
+        depth: u64,
+        program: ProgramText,
+        args: Option<&Json>,
+    ) -> GuestId {
+        let id = GuestId(u32::try_from(self.guests.len()).expect("calls are counted in 32 bits"));
+        self.guests.push(Guest::new(program.name.clone(), call, depth));
+        let seed = crate::jitter::guest_seed(self.seed, id.0);
+        let config = crate::deliver::config(&self.tools, &self.subagents, &self.options, args);
+        let start = Box::new(GuestStart { program, config, seed });
+        self.out.push(Command::StartGuest { guest: id, start });
+        self.begin_turn(id);
+        id
+    }
+
+    /// Appends an entry and gives its number.
+    pub(crate) fn append(&mut self, entry: Entry) -> u64 {
+        self.out.push(Command::Append(Box::new(entry)));
+        self.appended += 1;
+        self.appended - 1
+    }
+
+    /// Holds a command back until the last appended entry is durable.
+    pub(crate) fn hold(&mut self, command: Command) {
+        assert!(self.appended > 0, "nothing is dispatched before its intent is written");
+        self.held.push_back((self.appended - 1, command));
+    }
+
+    /// Delivers a settled call once the last appended entry is durable.
+    pub(crate) fn deliver_when_durable(&mut self, call: CallId) {
+        self.undelivered.push_back((self.appended - 1, call));
+    }
+
+    fn on_synced(&mut self, count: u64) {
+        assert!(count <= self.appended, "only what was appended can be durable");
+        self.durable = self.durable.max(count);
+        while let Some((number, _)) = self.held.front()
+            && *number < self.durable
+            && let Some((_, command)) = self.held.pop_front()
+        {
+            self.release(command);
+        }
+        while let Some((number, call)) = self.undelivered.front().copied()
+            && number < self.durable
+        {
+            self.undelivered.pop_front();
+            let guest_id = self.calls[call.0 as usize].guest;
+            let guest = &mut self.guests[guest_id.0 as usize];
+            if !guest.ended {
+                guest.deliverable.push(call);
+                self.ready.push(guest_id);
+            }
+        }
+    }
+
+    /// Lets a held command go, unless what it was for is settled by now.
+    fn release(&mut self, command: Command) {
+        if let Command::Dispatch(dispatch) = &command {
+            let call = &self.calls[dispatch.call.0 as usize];
+            if call.is_settled() {
+                self.forget_attempt(dispatch.call);
+                return;
+            }
+        }
+        self.out.push(command);
+    }
+
+    /// Whether the dispatch of this call's attempt is still held back.
+    pub(crate) fn is_held(&self, id: CallId) -> bool {
+        self.held.iter().any(
+            |(_, command)| matches!(command, Command::Dispatch(dispatch) if dispatch.call == id),
+        )
+    }
+
+    /// Whether settled calls still wait for the disk.
+    pub(crate) fn has_undelivered(&self) -> bool {
+        !self.undelivered.is_empty()
+    }
+
+    /// Remembers that a guest may have something to do.
+    pub(crate) fn mark_ready(&mut self, guest: GuestId) {
+        self.ready.push(guest);
+    }
+
+    /// Runs the guests that have something to take, and ends those that are done.
+    fn turn_guests(&mut self) {
+        while let Some(id) = self.ready.pop() {
+            let guest = &self.guests[id.0 as usize];
+            if guest.ended || guest.turning || self.ending.is_some() {
+                continue;
+            }
+            if !guest.deliverable.is_empty() {
+                self.begin_turn(id);
+            } else if self.guest_is_done(id) {
+                self.guest_done(id);
+            }
+        }
+    }
+}

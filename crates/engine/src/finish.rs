@@ -1,0 +1,193 @@
+//! How a run ends: with what status, what is said of work that gave nothing, and when it may stop.
+
+use crate::call::State;
+use crate::engine::Engine;
+use loopwright_protocol::{Budget, Command, Entry, Json, ProgramText, RunFinish};
+use loopwright_types::{CallId, Code, Diagnostic, Reason, RunStatus};
+use serde::Deserialize;
+
+/// Failures told one by one at the end of a run; more are counted.
+const FAILURES_TOLD_MAX: usize = 100;
+
+/// What decides between complete and degraded.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Tasks called.
+    pub tasks: u32,
+    /// Tasks that gave a value.
+    pub done: u32,
+    /// Failures that became `null` without the program having asked to see them.
+    pub nulled: u64,
+    /// Thrown errors that became `null`.
+    pub dropped: u64,
+    /// Rejections nobody handled.
+    pub unhandled: u64,
+    covered: Option<(u64, u64)>,
+    told: Vec<String>,
+    untold: u64,
+}
+
+/// A run on its way out: what it will say once every attempt has ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub status: RunStatus,
+    pub result: Option<Json>,
+    pub error: Option<Diagnostic>,
+    pub external: bool,
+    pub written: bool,
+}
+
+/// `meta.budget`: a number of output tokens or an object of ceilings.
+pub(crate) fn meta_budget(program: &ProgramText) -> Option<Budget> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Tokens(f64),
+        Ceilings(Budget),
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        budget: Option<Form>,
+    }
+    let form = program.meta.as_ref()?.read::<Meta>().ok()?.budget?;
+    Some(match form {
+        Form::Tokens(tokens) => Budget { output_tokens: Some(tokens), ..Budget::default() },
+        Form::Ceilings(budget) => budget,
+    })
+}
+
+impl Tally {
+    /// Adds a coverage report; nested programs' reports add up.
+    pub fn cover(&mut self, total: u64, done: u64) {
+        let (all, finished) = self.covered.unwrap_or_default();
+        self.covered = Some((all + total, finished + done));
+    }
+
+    /// The status of a run that has a result. Where the program registered its work items they decide;
+    /// else any work that gave nothing without the program having looked at it does.
+    fn status(&self) -> RunStatus {
+        let lost = match self.covered {
+            Some((total, 0)) if total > 0 => return RunStatus::Failed,
+            Some((total, done)) => done < total,
+            None => self.nulled + self.dropped > 0,
+        };
+        if lost || self.unhandled > 0 { RunStatus::Degraded } else { RunStatus::Complete }
+    }
+}
+
+impl Engine {
+    /// Remembers a line about work that gave nothing.
+    pub(crate) fn note_failure(&mut self, line: String) {
+        if self.tally.told.len() < FAILURES_TOLD_MAX {
+            self.tally.told.push(line);
+        } else {
+            self.tally.untold += 1;
+        }
+    }
+
+    /// The main program ended with a value and all its calls are over.
+    pub(crate) fn end_with_result(&mut self, value: Json) {
+        let status = self.tally.status();
+        let error = (status == RunStatus::Failed).then(|| {
+            Diagnostic::new(Code::PROGRAM_THREW, "not one of the registered work items was done")
+                .hint("`loopwright show` tells why each of them failed")
+        });
+        self.end(Ending { status, result: Some(value), error, external: false, written: false });
+    }
+
+    /// The main program cannot go on.
+    pub(crate) fn end_with_failure(&mut self, error: Diagnostic, external: bool) {
+        let (status, error) = (RunStatus::Failed, Some(error));
+        self.end(Ending { status, result: None, error, external, written: false });
+    }
+
+    /// The operator wants the end.
+    pub(crate) fn cancel_run(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let now = self.now;
+        self.append(Entry::CancelRequested { now });
+        let error = Some(Diagnostic::new(Code::CANCELLED, "cancelled by the operator"));
+        let status = RunStatus::Cancelled;
+        self.end(Ending { status, result: None, error, external: false, written: false });
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(ending);
+        let why = crate::cancel::failure(Reason::Cancelled);
+        for index in 0..self.guests.len() {
+            self.end_guest(loopwright_types::GuestId(index as u32), &why);
+        }
+    }
+
+    /// Writes the last entry when every attempt has ended, or parks when nothing inside the run can
+    /// move any more.
+    pub(crate) fn try_to_finish(&mut self) {
+        if self.ending.is_none() && self.parked > 0 && !self.anything_moves() {
+            let error = self.park_reason();
+            let status = RunStatus::Parked;
+            self.ending =
+                Some(Ending { status, result: None, error, external: false, written: false });
+        }
+        if self.active > 0 {
+            return;
+        }
+        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.written) else { return };
+        ending.written = true;
+        let (status, external) = (ending.status, ending.external);
+        let (result, error) = (ending.result.take(), ending.error.take());
+        let mut failures = std::mem::take(&mut self.tally.told);
+        if self.tally.untold > 0 {
+            failures.push(format!("and {} more", self.tally.untold));
+        }
+        let finish = RunFinish {
+            now: self.now,
+            status,
+            result,
+            error,
+            external,
+            failures,
+            usage: self.ledger.spent(),
+            tasks: self.tally.tasks,
+            done: self.tally.done,
+        };
+        self.append(Entry::RunFinished(Box::new(finish)));
+        self.hold(Command::Finish { status });
+    }
+
+    /// Whether anything but a raised ceiling or an absent person can move the run.
+    fn anything_moves(&self) -> bool {
+        let unsettled = self.guests.iter().filter(|guest| !guest.ended);
+        self.active > 0
+            || unsettled.into_iter().any(|guest| {
+                let waits = |id: &CallId| match self.calls[id.0 as usize].state {
+                    State::Parked => false,
+                    // A nested program moves if its own calls do, which are looked at in their turn.
+                    State::Waiting => self.calls[id.0 as usize].child.is_none(),
+                    _ => true,
+                };
+                guest.turning || !guest.deliverable.is_empty() || guest.unsettled.iter().any(waits)
+            })
+            || self.has_undelivered()
+    }
+
+    fn park_reason(&self) -> Option<Diagnostic> {
+        let parked = self.calls.iter().find(|call| call.state == State::Parked)?;
+        let diagnostic = if parked.kind.is_task() {
+            Diagnostic::new(Code::PARKED, "the operator's budget is spent: the run waits")
+                .hint("raise `budget.tokens` or `budget.usd_micros`")
+        } else {
+            Diagnostic::new(Code::PARKED, "the run waits for a person's approval")
+                .hint("run it on a terminal to answer")
+        };
+        let name = &self.guests[parked.guest.0 as usize].name;
+        Some(match parked.position {
+            Some(position) => diagnostic.at(name.clone(), position, 1),
+            None => diagnostic,
+        })
+    }
+}

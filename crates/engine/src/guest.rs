@@ -1,0 +1,317 @@
+//! A guest's state, and what the records of its turns ask.
+
+use crate::call::State;
+use crate::engine::Engine;
+use loopwright_protocol::{
+    Command, Completion, Entry, Json, LogEntry, MainState, Outcome, Record, RecordKind, TurnEntry,
+    TurnInput, TurnReport,
+};
+use loopwright_types::{
+    CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
+};
+use serde::Deserialize;
+use std::collections::{BTreeSet, HashMap};
+
+/// One guest: the program (0) or a nested one.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// The file name for diagnostics.
+    pub name: String,
+    /// The `workflow()` call it serves; `None` for the program itself.
+    pub call: Option<CallId>,
+    /// How many programs it is nested in.
+    pub depth: u64,
+    pub phase: Option<String>,
+    /// Calls without a final outcome.
+    pub unsettled: BTreeSet<CallId>,
+    /// Durably settled calls that the next turn delivers, in order.
+    pub deliverable: Vec<CallId>,
+    /// Between the command and its report.
+    pub turning: bool,
+    pub main: MainState,
+    pub value: Option<Json>,
+    pub error: Option<Diagnostic>,
+    /// No more turns.
+    pub ended: bool,
+    pub scopes: HashMap<ScopeId, Scope>,
+}
+
+/// One async scope.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    pub children: Vec<ScopeId>,
+    pub calls: Vec<CallId>,
+    pub cancelled: bool,
+}
+
+/// What the prelude tells the engine (`docs/design/bridge.md`, "Notes").
+#[derive(Deserialize)]
+#[serde(tag = "note", rename_all = "lowercase")]
+enum Note {
+    Scope {
+        id: ScopeId,
+        parent: ScopeId,
+    },
+    Cancel {
+        scope: ScopeId,
+        #[serde(default = "cancelled")]
+        reason: Reason,
+    },
+    Phase {
+        title: String,
+    },
+    Dropped {},
+    Coverage {
+        total: u64,
+        done: u64,
+    },
+}
+
+fn cancelled() -> Reason {
+    Reason::Cancelled
+}
+
+/// An error as a guest tells it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct GuestError {
+    name: String,
+    message: String,
+    stack: String,
+    code: Option<Code>,
+    hint: Option<String>,
+}
+
+impl Default for GuestError {
+    fn default() -> Self {
+        let (name, message) = ("Error".to_owned(), "<unreadable>".to_owned());
+        Self { name, message, stack: String::new(), code: None, hint: None }
+    }
+}
+
+#[derive(Deserialize)]
+struct Log {
+    level: String,
+    text: String,
+}
+
+impl Guest {
+    /// A guest whose program has not run yet.
+    pub fn new(name: String, call: Option<CallId>, depth: u64) -> Self {
+        Self {
+            name,
+            call,
+            depth,
+            phase: None,
+            unsettled: BTreeSet::new(),
+            deliverable: Vec::new(),
+            turning: false,
+            main: MainState::Pending,
+            value: None,
+            error: None,
+            ended: false,
+            scopes: HashMap::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Starts a turn that delivers everything deliverable.
+    pub(crate) fn begin_turn(&mut self, id: GuestId) {
+        let guest = &mut self.guests[id.0 as usize];
+        assert!(!guest.turning && !guest.ended, "a guest runs one turn at a time");
+        guest.turning = true;
+        let settled = std::mem::take(&mut guest.deliverable);
+        let completions = settled.iter().filter_map(|call| self.completion(*call)).collect();
+        let (now, budget) = (self.now, self.ledger.readable());
+        let readable = budget.map(|figure| figure.is_finite().then_some(figure));
+        let turn = TurnId(self.turns);
+        self.turns += 1;
+        self.append(Entry::Turn(TurnEntry { turn, guest: id, now, budget: readable, settled }));
+        let gas = self.options.gas_per_turn;
+        let input = Box::new(TurnInput { now, gas, budget, completions });
+        self.out.push(Command::Turn { guest: id, input });
+    }
+
+    /// What a settled call hands to its guest; its state is given up here.
+    fn completion(&mut self, id: CallId) -> Option<Completion> {
+        let call = &mut self.calls[id.0 as usize];
+        let settled = call.settled.take()?;
+        Some(crate::deliver::completion(call.slot, call.bits, &settled))
+    }
+
+    /// Takes what a guest did in its turn.
+    pub(crate) fn on_turned(&mut self, id: GuestId, report: TurnReport) {
+        let guest = &mut self.guests[id.0 as usize];
+        guest.turning = false;
+        if guest.ended {
+            return;
+        }
+        for record in report.records {
+            self.on_record(id, record);
+        }
+        let guest = &mut self.guests[id.0 as usize];
+        guest.main = report.main;
+        if let Some(stop) = report.stop {
+            self.guest_failed(id, stop, report.stop_is_external);
+            return;
+        }
+        let stuck = guest.main == MainState::Pending && report.pending == 0;
+        if stuck && guest.deliverable.is_empty() {
+            let stop = Diagnostic::new(
+                Code::NEVER_SETTLES,
+                "the program waits for something that can never happen: no call is under way",
+            )
+            .hint("a promise that nothing resolves was awaited; await task(), agent(), tools.* or sleep()");
+            self.guest_failed(id, stop, false);
+            return;
+        }
+        self.mark_ready(id);
+    }
+
+    fn on_record(&mut self, id: GuestId, record: Record) {
+        match record.kind {
+            RecordKind::Call { slot, kind, bits } => {
+                let (scope, position) = (record.scope, record.position);
+                let origin = crate::begin::Origin { guest: id, slot, bits, scope, position };
+                self.on_call(origin, kind, record.json);
+            }
+            RecordKind::Log => {
+                let fallback = Log { level: "log".to_owned(), text: record.json.text().to_owned() };
+                let Log { level, text } = record.json.read().unwrap_or(fallback);
+                let (now, position) = (self.now, record.position);
+                self.append(Entry::Logged(LogEntry { guest: id, now, level, text, position }));
+            }
+            RecordKind::Note => self.on_note(id, &record.json),
+            RecordKind::Unhandled => {
+                let error =
+                    self.diagnose(id, &record.json, record.position, Code::UNHANDLED_REJECTION);
+                self.tally.unhandled += 1;
+                self.note_failure(error.to_string());
+                self.append(Entry::Unhandled { guest: id, error });
+            }
+            RecordKind::Result => {
+                self.guests[id.0 as usize].value = Some(record.json.clone());
+                let (value, error) = (Some(record.json), None);
+                self.append(Entry::GuestEnded { guest: id, value, error });
+            }
+            RecordKind::Error => {
+                let error = self.diagnose(id, &record.json, record.position, Code::PROGRAM_THREW);
+                self.guests[id.0 as usize].error = Some(error.clone());
+                let (value, error) = (None, Some(error));
+                self.append(Entry::GuestEnded { guest: id, value, error });
+            }
+        }
+    }
+
+    fn on_note(&mut self, id: GuestId, json: &Json) {
+        let guest = &mut self.guests[id.0 as usize];
+        match json.read() {
+            Ok(Note::Scope { id: scope, parent }) => {
+                let cancelled = guest.scopes.get(&parent).is_some_and(|scope| scope.cancelled);
+                guest.scopes.insert(scope, Scope { cancelled, ..Scope::default() });
+                guest.scopes.entry(parent).or_default().children.push(scope);
+            }
+            Ok(Note::Cancel { scope, reason }) => self.cancel_scope(id, scope, reason),
+            Ok(Note::Phase { title }) => {
+                guest.phase = Some(title.clone());
+                self.append(Entry::Phase { guest: id, title });
+            }
+            Ok(Note::Dropped {}) => {
+                self.tally.dropped += 1;
+                let error = self.diagnose(id, json, None, Code::PROGRAM_THREW);
+                self.note_failure(format!("a thrown error became `null`: {}", error.message));
+                self.append(Entry::Dropped { guest: id, error: json.clone() });
+            }
+            Ok(Note::Coverage { total, done }) => {
+                self.tally.cover(total, done);
+                self.append(Entry::Coverage { guest: id, report: json.clone() });
+            }
+            Err(error) => {
+                // Only our own prelude writes notes: an unreadable one is a defect worth seeing.
+                let text = format!("unreadable note from the prelude: {error}");
+                let (now, level) = (self.now, "error".to_owned());
+                self.append(Entry::Logged(LogEntry {
+                    guest: id,
+                    now,
+                    level,
+                    text,
+                    position: None,
+                }));
+            }
+        }
+    }
+
+    /// A guest's error as a diagnostic at the author's line.
+    fn diagnose(
+        &self,
+        id: GuestId,
+        json: &Json,
+        position: Option<Position>,
+        code: Code,
+    ) -> Diagnostic {
+        #[derive(Deserialize)]
+        struct Dropped {
+            error: GuestError,
+        }
+        let dropped = json.read::<Dropped>().map(|note| note.error);
+        let error = dropped.or_else(|_| json.read()).unwrap_or_default();
+        let name = &self.guests[id.0 as usize].name;
+        let message = match (error.code, error.name.as_str()) {
+            (Some(_), _) => error.message.clone(),
+            (None, "Error") => format!("the program threw: {}", error.message),
+            (None, name) => format!("the program threw {name}: {}", error.message),
+        };
+        let mut diagnostic = Diagnostic::new(error.code.unwrap_or(code), message);
+        diagnostic.hint = error.hint;
+        match frame_in(&error.stack, name).or(position) {
+            Some(position) => diagnostic.at(name.clone(), position, 1),
+            None => diagnostic,
+        }
+    }
+
+    /// The last moment of a guest's main program and all its calls, if this is it.
+    pub(crate) fn guest_is_done(&self, id: GuestId) -> bool {
+        let guest = &self.guests[id.0 as usize];
+        let idle = !guest.turning && guest.deliverable.is_empty();
+        idle && !guest.ended && guest.main != MainState::Pending && guest.unsettled.is_empty()
+    }
+
+    /// Timers and deadlines.
+    pub(crate) fn on_due(&mut self, timer: loopwright_protocol::TimerId, now: Micros) {
+        use loopwright_protocol::TimerId;
+        let (TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id)) = timer;
+        let Some(call) = self.calls.get(id.0 as usize).filter(|call| !call.is_settled()) else {
+            return;
+        };
+        match (timer, call.state) {
+            (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
+            (TimerId::Retry(_), State::Backoff) => self.enqueue(id),
+            (TimerId::Deadline(_), _) => self.deadline_passed(id, now),
+            (TimerId::Retry(_), _) => {}
+        }
+    }
+}
+
+/// The first `name:line:column` in a stack trace.
+fn frame_in(stack: &str, name: &str) -> Option<Position> {
+    stack.lines().find_map(|line| {
+        let after = &line[line.find(name)? + name.len()..];
+        let mut numbers = after.strip_prefix(':')?.split(|c: char| !c.is_ascii_digit());
+        let line = numbers.next()?.parse().ok()?;
+        let column = numbers.next().and_then(|digits| digits.parse().ok()).unwrap_or(1);
+        Some(Position { line, column })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authors_frame_is_found_in_a_stack() {
+        let stack = "    at <anonymous> (loopwright:prelude:9:1)\n    at f (dir/a b.ts:12:7)\n";
+        assert_eq!(frame_in(stack, "dir/a b.ts"), Some(Position { line: 12, column: 7 }));
+        assert_eq!(frame_in(stack, "other.ts"), None);
+    }
+}
