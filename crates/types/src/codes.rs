@@ -55,6 +55,9 @@ codes! {
     107 PROGRAM_TOO_LARGE "the program is larger than its limit";
     108 IMPORT_NAME_UNKNOWN "an imported name does not exist";
     109 ARGS_INVALID "the run's arguments do not fit";
+    110 CALL_NOT_AWAITED "a call is not awaited";
+    111 META_FIELD_UNKNOWN "`meta` has a field that is not known";
+    112 NAME_UNKNOWN "a name is not defined";
     // 02xx: values and calls across the bridge.
     201 VALUE_NOT_JSON "a value is not JSON";
     202 VALUE_TOO_LARGE "a value is larger than its limit";
