@@ -1,0 +1,207 @@
+//! The database: its tables, its format's number, and how connections to it are opened.
+
+use crate::directory::{self, DATABASE};
+use crate::error::Error;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Says in the file's header that it is a journal of ours: `LWJL`.
+const APPLICATION_ID: i32 = 0x4c57_4a4c;
+
+/// The number of the tables' form, in `user_version`; a larger one is refused.
+const SCHEMA_VERSION: u32 = 1;
+
+/// What `sqlite_schema` holds, word for word: the tables of this version.
+const TABLES: [&str; 3] = [
+    // `newest` is the last link of the list of runs, `next` the number of the next run.
+    "CREATE TABLE list(one INTEGER PRIMARY KEY, newest INTEGER NOT NULL, next INTEGER NOT NULL, \
+     checksum INTEGER NOT NULL)",
+    // `previous` links each run to the one before it, so that a row that is lost is noticed.
+    "CREATE TABLE runs(number INTEGER PRIMARY KEY, previous INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, \
+     program TEXT NOT NULL, owner TEXT, status TEXT NOT NULL, created INTEGER NOT NULL, ended INTEGER, \
+     tasks INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL, \
+     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, usd_micros INTEGER NOT NULL, \
+     result TEXT, error TEXT, entries INTEGER NOT NULL, head BLOB NOT NULL, checksum INTEGER NOT NULL)",
+    // `row` is run number << 40 | place: one b-tree, each run in one stretch of it, no second index.
+    "CREATE TABLE entries(row INTEGER PRIMARY KEY, version INTEGER NOT NULL, checksum INTEGER NOT NULL, \
+     chain BLOB NOT NULL, body TEXT NOT NULL)",
+];
+
+/// How long statements that SQLite itself retries wait for another process: opening, recovery.
+const WAIT_SHORT: Duration = Duration::from_secs(2);
+
+/// Bytes of a page. At 8 KiB a 300-byte record costs a third less processor time than at 4 KiB in a
+/// large commit, and the smallest commit still is only two pages.
+const PAGE_BYTES: u32 = 8192;
+
+/// Opens the one connection that writes; makes the tables if the file is new.
+///
+/// # Errors
+/// When the file is foreign, newer, damaged, locked or cannot be written.
+pub(crate) fn open_to_write(directory: &Path) -> Result<Connection, Error> {
+    directory::prepare_database(directory)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let fail = |error| Error::from_sqlite(directory, &error);
+    let mut database =
+        Connection::open_with_flags(directory.join(DATABASE), flags).map_err(fail)?;
+    if database.is_readonly("main").map_err(fail)? {
+        let path = directory.join(DATABASE);
+        return Err(Error::ReadOnly { path, cause: "the file is write-protected".to_owned() });
+    }
+    // Two processes that make the same database at once meet at steps where SQLite does not wait.
+    let deadline = Instant::now() + WAIT_SHORT;
+    while let Err(error) = set_up(&mut database, directory) {
+        if !matches!(error, Error::Locked { .. }) || Instant::now() > deadline {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    directory::sync(directory).map_err(|error| Error::from_io(directory, &error))?;
+    Ok(database)
+}
+
+fn set_up(database: &mut Connection, directory: &Path) -> Result<(), Error> {
+    let fail = |error| Error::from_sqlite(directory, &error);
+    database.busy_timeout(WAIT_SHORT).map_err(fail)?;
+    let new = is_new(database, directory)?;
+    if new {
+        database.pragma_update(None, "page_size", PAGE_BYTES).map_err(fail)?;
+    }
+    // In this order: the log mode first, because it cannot change inside a transaction.
+    // `synchronous=FULL` syncs the log at every commit; with NORMAL a commit could be lost again.
+    // Checkpoints are made by the writer thread after it has reported, not inside a commit.
+    let pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; \
+                   PRAGMA journal_size_limit=67108864; PRAGMA foreign_keys=OFF; \
+                   PRAGMA trusted_schema=OFF; PRAGMA cache_size=-4096;";
+    database.execute_batch(pragmas).map_err(fail)?;
+    if new {
+        let transaction = Transaction::new(database, TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(fail)?;
+        // Another process may have been faster.
+        if is_new(&transaction, directory)? {
+            make_tables(&transaction).map_err(fail)?;
+        }
+        transaction.commit().map_err(fail)?;
+    }
+    check_identity(database, directory)
+}
+
+fn make_tables(database: &Connection) -> rusqlite::Result<()> {
+    for table in TABLES {
+        database.execute_batch(table)?;
+    }
+    let sum = crate::run::list_checksum(0, 1);
+    database.execute("INSERT INTO list VALUES(1, 0, 1, ?1)", [sum])?;
+    database.pragma_update(None, "application_id", APPLICATION_ID)?;
+    database.pragma_update(None, "user_version", SCHEMA_VERSION)
+}
+
+/// Opens a connection that only reads; `None` when there is no journal yet.
+///
+/// # Errors
+/// When the file is foreign, newer, damaged, locked or cannot be read.
+pub(crate) fn open_to_read(directory: &Path) -> Result<Option<Connection>, Error> {
+    if directory::database_bytes(directory) == 0 {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let database = Connection::open_with_flags(directory.join(DATABASE), flags)
+            .map_err(|error| Error::from_sqlite(directory, &error))?;
+        prepare_to_read(database, directory)
+    };
+    match open() {
+        // On a read-only disk SQLite cannot make the file that shares the log's index. Without a log
+        // there is nothing to share and nobody who writes.
+        Err(error @ (Error::Directory { .. } | Error::ReadOnly { .. })) => {
+            if !is_quiet(directory) {
+                return Err(error);
+            }
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            let database = Connection::open_with_flags(quiet_uri(directory), flags)
+                .map_err(|error| Error::from_sqlite(directory, &error))?;
+            prepare_to_read(database, directory)
+        }
+        other => other,
+    }
+}
+
+fn prepare_to_read(database: Connection, directory: &Path) -> Result<Option<Connection>, Error> {
+    let fail = |error| Error::from_sqlite(directory, &error);
+    database.busy_timeout(WAIT_SHORT).map_err(fail)?;
+    let pragmas = "PRAGMA query_only=ON; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF; \
+                   PRAGMA cache_size=-1024;";
+    database.execute_batch(pragmas).map_err(fail)?;
+    if is_new(&database, directory)? {
+        return Ok(None);
+    }
+    check_identity(&database, directory)?;
+    Ok(Some(database))
+}
+
+fn is_quiet(directory: &Path) -> bool {
+    let log = directory.join(format!("{DATABASE}-wal"));
+    std::fs::metadata(log).map_or(true, |found| found.len() == 0)
+}
+
+fn quiet_uri(directory: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::path::absolute(directory.join(DATABASE)).unwrap_or_default();
+    let bytes = path.as_os_str().as_bytes().iter();
+    let escaped = bytes.map(|b| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+            char::from(*b).to_string()
+        }
+        other => format!("%{other:02X}"),
+    });
+    format!("file://{}?immutable=1", escaped.collect::<String>())
+}
+
+/// Whether the database holds nothing at all: no tables, no format, no application.
+fn is_new(database: &Connection, directory: &Path) -> Result<bool, Error> {
+    let fail = |error| Error::from_sqlite(directory, &error);
+    let tables: i64 = database
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(fail)?;
+    Ok(tables == 0 && number(database, "user_version", directory)? == 0)
+}
+
+fn check_identity(database: &Connection, directory: &Path) -> Result<(), Error> {
+    let path = directory.join(DATABASE);
+    if number(database, "application_id", directory)? != i64::from(APPLICATION_ID) {
+        return Err(Error::Foreign { path });
+    }
+    let found = number(database, "user_version", directory)?;
+    if found > i64::from(SCHEMA_VERSION) {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
+        return Err(Error::Newer { path, found, known: SCHEMA_VERSION });
+    }
+    let damaged = |what: &str| Error::DamagedDatabase { path, what: what.to_owned() };
+    if found != i64::from(SCHEMA_VERSION) {
+        return Err(damaged("its format has no number"));
+    }
+    if tables(database).map_err(|error| Error::from_sqlite(directory, &error))? != TABLES {
+        return Err(damaged("its tables are not those of its format"));
+    }
+    Ok(())
+}
+
+fn tables(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    let query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+    database.prepare(query)?.query_map([], |row| row.get(0))?.collect()
+}
+
+fn number(database: &Connection, pragma: &str, directory: &Path) -> Result<i64, Error> {
+    database
+        .pragma_query_value(None, pragma, |row| row.get(0))
+        .map_err(|error| Error::from_sqlite(directory, &error))
+}
+
+/// Held while a connection is opened. Making the file and closing it would otherwise drop the locks
+/// that another thread's connection took in between: such locks belong to the process.
+pub(crate) fn opening() -> MutexGuard<'static, ()> {
+    static OPENING: Mutex<()> = Mutex::new(());
+    OPENING.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,240 @@
+//! What can go wrong with a journal, as values a caller can tell apart.
+
+use loopwright_types::{Code, Diagnostic, RunId};
+use rusqlite::ErrorCode;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the journal cannot do what was asked. Cheap to clone: one failure is told to every run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The data directory's path leads to something else.
+    #[error("`{}` is not a directory", .path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Nothing can be written there.
+    #[error("`{}` cannot be written: {cause}", .path.display())]
+    ReadOnly {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// The directory cannot be made, opened or locked for another reason.
+    #[error("`{}` cannot be used: {cause}", .path.display())]
+    Directory {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// No room is left.
+    #[error("no room is left on the disk that holds `{}`", .path.display())]
+    DiskFull {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The database is of a format that this version does not know.
+    #[error("`{}` has format {found}, this version knows {known}", .path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format known.
+        known: u32,
+    },
+    /// The file is a database of something else.
+    #[error("`{}` is not a journal", .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Records of a run are damaged or gone; the numbers are the first and the last of them, from 0.
+    #[error("run `{run}`: {} {what}", range(*.first, *.last))]
+    Damaged {
+        /// The run.
+        run: RunId,
+        /// The first damaged record.
+        first: u64,
+        /// The last one in the same stretch.
+        last: u64,
+        /// What is wrong with them.
+        what: String,
+    },
+    /// The row that sums a run up is damaged, or the list of runs has a hole.
+    #[error("the list of runs is damaged at run number {number}: {what}")]
+    DamagedList {
+        /// The run's number in this journal.
+        number: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The database as a whole is damaged.
+    #[error("`{}` is damaged: {what}", .path.display())]
+    DamagedDatabase {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite or our own checks said.
+        what: String,
+    },
+    /// Another process kept the journal for itself for too long.
+    #[error("another process keeps `{}` locked", .path.display())]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// No run has this id or prefix.
+    #[error("there is no run `{name}`")]
+    RunUnknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one run has this prefix.
+    #[error("`{prefix}` could be {}", .candidates.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or "))]
+    RunAmbiguous {
+        /// The prefix.
+        prefix: String,
+        /// The newest runs that have it.
+        candidates: Vec<RunId>,
+    },
+    /// The run is already recorded.
+    #[error("run `{run}` is already recorded")]
+    RunExists {
+        /// The run.
+        run: RunId,
+    },
+    /// The run is being recorded by a live process.
+    #[error("run `{run}` is still running")]
+    RunLive {
+        /// The run.
+        run: RunId,
+    },
+    /// The journal was opened to read.
+    #[error("the journal was opened to read only")]
+    OpenedToRead,
+    /// Writing or reading failed; nothing more is written after it.
+    #[error("the journal in `{}` failed: {cause}", .path.display())]
+    Failed {
+        /// The data directory.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        cause: String,
+    },
+}
+
+fn range(first: u64, last: u64) -> String {
+    if first == last { format!("record {first}") } else { format!("records {first} to {last}") }
+}
+
+impl Error {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotADirectory { .. }
+            | Self::ReadOnly { .. }
+            | Self::Directory { .. }
+            | Self::Foreign { .. }
+            | Self::Locked { .. }
+            | Self::OpenedToRead => Code::DATA_DIR,
+            Self::DiskFull { .. } => Code::DISK_FULL,
+            Self::Damaged { .. } | Self::DamagedList { .. } | Self::DamagedDatabase { .. } => {
+                Code::JOURNAL_DAMAGED
+            }
+            Self::Newer { .. } => Code::JOURNAL_NEWER,
+            Self::RunUnknown { .. } | Self::RunAmbiguous { .. } => Code::RUN_UNKNOWN,
+            Self::RunExists { .. } | Self::RunLive { .. } | Self::Failed { .. } => {
+                Code::JOURNAL_FAILED
+            }
+        }
+    }
+
+    /// The error as people see it: code, cause and what to do.
+    pub fn diagnostic(&self) -> Diagnostic {
+        Diagnostic::new(self.code(), self.to_string()).hint(self.advice())
+    }
+
+    /// Whether something stored is not as it was written.
+    pub fn is_damage(&self) -> bool {
+        self.code() == Code::JOURNAL_DAMAGED
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::NotADirectory { .. } | Self::Directory { .. } | Self::Foreign { .. } => {
+                "choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`"
+            }
+            Self::ReadOnly { .. } => {
+                "make the directory writable, or choose another with `--data-dir` or `LOOPWRIGHT_DATA_DIR`"
+            }
+            Self::DiskFull { .. } => {
+                "free some room, or choose a data directory on another disk with `--data-dir`; what was reported as done is kept"
+            }
+            Self::Newer { .. } => {
+                "use the newer version of loopwright that wrote it, or another directory with `--data-dir`"
+            }
+            Self::Damaged { what, .. } if what == GONE => {
+                "copy the data directory to examine it; deleting its file `journal.tail` accepts the loss and lets new runs be recorded"
+            }
+            Self::Damaged { .. } | Self::DamagedList { .. } | Self::DamagedDatabase { .. } => {
+                "keep a copy of the data directory and restore it from a backup, or start a new one with `--data-dir`"
+            }
+            Self::Locked { .. } => "end the process that holds it, or wait and try again",
+            Self::RunUnknown { .. } => "`loopwright runs` lists the runs of this data directory",
+            Self::RunAmbiguous { .. } => "give more of the id's characters",
+            Self::RunExists { .. } => "start the run under another id",
+            Self::RunLive { .. } => "wait for its end or stop it first",
+            Self::OpenedToRead => "open the data directory for writing",
+            Self::Failed { .. } => {
+                "look at the disk, then try again; what was reported as done is kept"
+            }
+        }
+    }
+
+    /// A file-system error at this path.
+    pub(crate) fn from_io(path: &Path, error: &io::Error) -> Self {
+        let (path, cause) = (path.to_owned(), error.to_string());
+        match error.kind() {
+            io::ErrorKind::NotADirectory => Self::NotADirectory { path },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly { path, cause }
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            _ => Self::Directory { path, cause },
+        }
+    }
+
+    /// An error of SQLite on the journal in this directory.
+    pub(crate) fn from_sqlite(directory: &Path, error: &rusqlite::Error) -> Self {
+        let path = directory.to_owned();
+        let cause = error.to_string();
+        let Some(failure) = error.sqlite_error() else {
+            // Everything else is about a value's type or a missing column: our own statements fit
+            // the tables that were checked when the database was opened, so the values do not.
+            return Self::DamagedDatabase { path, what: cause };
+        };
+        match failure.code {
+            ErrorCode::DiskFull => Self::DiskFull { path },
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly { path, cause },
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Locked { path },
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                Self::DamagedDatabase { path, what: cause }
+            }
+            ErrorCode::CannotOpen => Self::Directory { path, cause },
+            ErrorCode::SystemIoFailure if is_read_failure(failure.extended_code) => {
+                Self::DamagedDatabase { path, what: cause }
+            }
+            _ => Self::Failed { path, cause },
+        }
+    }
+}
+
+/// What [`Error::Damaged`] says of records that were reported durable and are not there.
+pub(crate) const GONE: &str = "were durable and are gone";
+
+fn is_read_failure(extended: i32) -> bool {
+    use rusqlite::ffi;
+    matches!(extended, ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ)
+}

@@ -1,0 +1,204 @@
+//! Entries as a run writes them, and a store in a directory of its own.
+#![allow(dead_code)] // each test file uses a part of it
+
+use loopwright_journal::{Error, Store, Synced, Writer};
+use loopwright_protocol::{
+    CallEntry, CallKind, EndEntry, Entry, Json, Outcome, ProgramText, RunFinish, RunStart,
+    SettleEntry, StartEntry, TurnEntry,
+};
+use loopwright_types::{
+    Attempt, CallId, Code, Digest, Failure, GuestId, Micros, Position, Reason, RunId, RunStatus,
+    ScopeId, Settings, Slot, TurnId, Usage,
+};
+use std::sync::mpsc::{self, Receiver};
+
+pub fn id(text: &str) -> RunId {
+    RunId::parse(text).unwrap()
+}
+
+pub fn start(run: &str) -> RunStart {
+    let source = "export default 1\n".to_owned();
+    RunStart {
+        run: id(run),
+        now: Micros(1_000_000),
+        version: "0.1.0".to_owned(),
+        interpreter: Digest::of(b"guest"),
+        program: ProgramText {
+            name: "count.ts".to_owned(),
+            digest: Digest::of(source.as_bytes()),
+            code: source.clone(),
+            source,
+            strict: true,
+            prefix_columns: 0,
+            modules: Vec::new(),
+            meta: None,
+        },
+        args: None,
+        settings: Settings::default(),
+        seed: 7,
+        subagents: Vec::new(),
+        tools: vec!["ls".to_owned()],
+        workspace: "/workspace".to_owned(),
+    }
+}
+
+pub fn started(run: &str) -> Entry {
+    Entry::RunStarted(Box::new(start(run)))
+}
+
+pub fn called(call: u32) -> Entry {
+    let request = serde_json::json!({
+        "prompt": format!("Read file {call} and say in one sentence what it is for."),
+        "subagent": "reader",
+        "schema": {"type": "object", "properties": {"summary": {"type": "string"}}, "required": ["summary"]},
+    });
+    Entry::Called(Box::new(CallEntry {
+        call: CallId(call),
+        guest: GuestId(0),
+        turn: TurnId(call / 32),
+        slot: Slot(call),
+        kind: CallKind::Task,
+        bits: 0,
+        scope: ScopeId(0),
+        position: Some(Position { line: 12, column: 20 }),
+        phase: Some("read".to_owned()),
+        subagent: Some("reader".to_owned()),
+        digest: Digest::of(&call.to_le_bytes()),
+        request: Json::of(&request),
+    }))
+}
+
+pub fn attempt(call: u32) -> Entry {
+    Entry::AttemptStarted(StartEntry {
+        call: CallId(call),
+        attempt: Attempt(1),
+        now: Micros(2_000_000),
+        subagent: None,
+        effects: None,
+        reask: false,
+    })
+}
+
+pub fn settled(call: u32, fallback: bool) -> Entry {
+    let answer = serde_json::json!({"summary": format!("File {call} holds the settings of the service.")});
+    Entry::Settled(Box::new(SettleEntry {
+        call: CallId(call),
+        now: Micros(3_000_000),
+        outcome: Outcome::Done(Json::of(&answer)),
+        attempts: 1,
+        usage: Usage { input_tokens: 120, output_tokens: 30, usd_micros: 5 },
+        started: Some(Micros(2_000_000)),
+        fallback,
+        subagent: None,
+        hidden: None,
+    }))
+}
+
+pub fn failed(call: u32) -> Entry {
+    let failure = Failure::new(Reason::Provider, Code::COMMAND_FAILED, "`worker` ended with 3");
+    Entry::Settled(Box::new(SettleEntry {
+        call: CallId(call),
+        now: Micros(3_000_000),
+        outcome: Outcome::Failed(failure),
+        attempts: 3,
+        usage: Usage::default(),
+        started: Some(Micros(2_000_000)),
+        fallback: false,
+        subagent: None,
+        hidden: None,
+    }))
+}
+
+pub fn ended(call: u32) -> Entry {
+    Entry::AttemptEnded(EndEntry {
+        call: CallId(call),
+        attempt: Attempt(1),
+        now: Micros(2_500_000),
+        outcome: Outcome::Done(Json::null()),
+        usage: Usage::default(),
+        retry_at: None,
+    })
+}
+
+pub fn turn(turn: u32) -> Entry {
+    Entry::Turn(TurnEntry {
+        turn: TurnId(turn),
+        guest: GuestId(0),
+        now: Micros(2_000_000),
+        budget: [Some(0.0), None, Some(0.0), None, Some(0.0), None],
+        settled: vec![CallId(turn)],
+    })
+}
+
+pub fn finished(result: &str, tasks: u32, done: u32) -> Entry {
+    Entry::RunFinished(Box::new(RunFinish {
+        now: Micros(9_000_000),
+        status: RunStatus::Complete,
+        result: Some(Json::parse(result.to_owned()).unwrap()),
+        error: None,
+        external: false,
+        failures: Vec::new(),
+        usage: Usage { input_tokens: 240, output_tokens: 60, usd_micros: 10 },
+        tasks,
+        done,
+    }))
+}
+
+/// A whole small run: `tasks` tasks, each called, attempted and settled.
+pub fn whole_run(run: &str, tasks: u32) -> Vec<Entry> {
+    let mut entries = vec![started(run), turn(0)];
+    entries.extend((0..tasks).map(called));
+    for call in 0..tasks {
+        entries.extend([attempt(call), settled(call, false), turn(call + 1)]);
+    }
+    entries.push(finished("{\"ok\":true}", tasks, tasks));
+    entries
+}
+
+pub type Reports = Receiver<Result<u64, Error>>;
+
+/// A callback that passes reports on.
+pub fn reports() -> (Synced, Reports) {
+    let (sender, receiver) = mpsc::channel();
+    (Box::new(move |report| drop(sender.send(report))), receiver)
+}
+
+pub fn create(store: &Store, run: &str) -> (Writer, Reports) {
+    let (synced, reports) = reports();
+    (store.create(&start(run), synced).unwrap(), reports)
+}
+
+/// Records the entries as a run that was closed in order.
+pub fn record(store: &Store, run: &str, entries: &[Entry]) {
+    let (writer, _reports) = create(store, run);
+    for entries in entries.chunks(7) {
+        writer.append(entries.to_vec());
+    }
+    writer.close().unwrap();
+}
+
+pub fn read(store: &Store, run: &str) -> Result<Vec<Entry>, Error> {
+    let entries = store.read(&id(run))?.enumerate().map(|(expected, found)| {
+        let (place, entry) = found?;
+        assert_eq!(place, expected as u64);
+        Ok(entry)
+    });
+    entries.collect()
+}
+
+/// Numbers that look random and are the same in each run of a test.
+pub struct Draw(pub u64);
+
+impl Draw {
+    pub fn next(&mut self) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
