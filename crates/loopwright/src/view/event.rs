@@ -1,0 +1,212 @@
+//! The JSON form of one entry, as `run --json` streams it. Names are public and stable.
+
+use super::json::{ErrorOut, FailureOut, UsageOut, to_line};
+use super::{RunView, preview_text, timestamp};
+use loopwright_protocol::{CallEntry, Entry, Json, Outcome, Progress, RunStart};
+use loopwright_types::{CallId, Micros, RunId};
+use serde::Serialize;
+
+/// One event. Absent fields do not belong to the kind of event.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Out<'a> {
+    event: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<&'a RunId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subagent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thrown: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Json>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fallback: bool,
+}
+
+/// The event that an entry is to people's tools, one line of JSON; `view` has taken the entry already.
+///
+/// Nothing for entries that only a replay needs, and for the last one: [`super::finish_json`] ends a stream.
+pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
+    let named = |event: &str| Out { event: event.to_owned(), ..Out::default() };
+    let out = match entry {
+        Entry::Turn(_) | Entry::ScopeCancelled { .. } | Entry::RunFinished(_) => return None,
+        Entry::RunStarted(start) => run_started(start),
+        Entry::GuestStarted { guest, call, program, args } => Out {
+            task: Some(call.0),
+            guest: Some(guest.0),
+            program: Some(&program.name),
+            args: args.as_ref(),
+            ..named("guest.started")
+        },
+        Entry::GuestEnded { guest, value, error } => Out {
+            guest: Some(guest.0),
+            result: value.as_ref(),
+            error: error.as_ref().map(ErrorOut::from),
+            ..named("guest.ended")
+        },
+        Entry::Phase { guest, title } => {
+            Out { guest: Some(guest.0), phase: Some(title.clone()), ..named("phase") }
+        }
+        Entry::Logged(log) => Out {
+            at: Some(timestamp(log.now)),
+            guest: Some(log.guest.0),
+            level: Some(&log.level),
+            text: Some(&log.text),
+            line: log.position.map(|at| at.line),
+            ..named("log")
+        },
+        Entry::Dropped { guest, error } => {
+            Out { guest: Some(guest.0), thrown: Some(error), ..named("dropped") }
+        }
+        Entry::Coverage { guest, report } => {
+            Out { guest: Some(guest.0), report: Some(report), ..named("coverage") }
+        }
+        Entry::Unhandled { guest, error } => {
+            Out { guest: Some(guest.0), error: Some(error.into()), ..named("unhandled") }
+        }
+        Entry::CancelRequested { now } => {
+            Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
+        }
+        Entry::Called(_)
+        | Entry::AttemptStarted(_)
+        | Entry::Progressed { .. }
+        | Entry::AttemptEnded(_)
+        | Entry::Settled(_) => call_event(view, entry)?,
+    };
+    Some(to_line(&out))
+}
+
+fn run_started(start: &RunStart) -> Out<'_> {
+    Out {
+        event: "run.started".to_owned(),
+        run_id: Some(&start.run),
+        at: Some(timestamp(start.now)),
+        program: Some(&start.program.name),
+        version: Some(&start.version),
+        workspace: Some(&start.workspace),
+        seed: Some(start.seed),
+        args: start.args.as_ref(),
+        ..Out::default()
+    }
+}
+
+/// Events of one call are named after its kind: `task.started`, `tool.ended`.
+fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
+    let event = |call: CallId, what: &str, now: Option<Micros>| {
+        let word = view.call(call).map_or("call", super::CallView::word);
+        let (task, at) = (Some(call.0), now.map(timestamp));
+        Out { event: format!("{word}.{what}"), task, at, ..Out::default() }
+    };
+    Some(match entry {
+        Entry::Called(call) => called(view, call, event(call.call, "queued", None)),
+        Entry::AttemptStarted(start) => Out {
+            attempt: Some(start.attempt.0),
+            subagent: start.subagent.as_deref(),
+            ..event(start.call, "started", Some(start.now))
+        },
+        Entry::Progressed { call, attempt, now, progress } => {
+            let (pid, text) = match progress {
+                Progress::Process { pid, .. } => (Some(*pid), None),
+                Progress::Message(text) => (None, Some(text.as_str())),
+            };
+            Out { attempt: Some(attempt.0), pid, text, ..event(*call, "progress", Some(*now)) }
+        }
+        Entry::AttemptEnded(end) => Out {
+            attempt: Some(end.attempt.0),
+            retry_at: end.retry_at.map(timestamp),
+            usage: Some(end.usage.into()),
+            failure: failure(&end.outcome),
+            ..event(end.call, "attempt", Some(end.now))
+        },
+        Entry::Settled(settle) => Out {
+            status: view.call(settle.call).map(|call| call.status.as_str()),
+            attempts: Some(settle.attempts),
+            ms: view
+                .call(settle.call)
+                .and_then(|call| call.took(settle.now))
+                .map(Micros::as_millis),
+            usage: Some(settle.usage.into()),
+            result: match &settle.outcome {
+                Outcome::Done(value) => Some(value),
+                Outcome::Failed(_) => None,
+            },
+            failure: failure(&settle.outcome).or(settle.hidden.as_ref().map(FailureOut::from)),
+            fallback: settle.fallback,
+            ..event(settle.call, "ended", Some(settle.now))
+        },
+        _ => return None,
+    })
+}
+
+fn called<'a>(view: &'a RunView, entry: &'a CallEntry, out: Out<'a>) -> Out<'a> {
+    let call = view.call(entry.call);
+    let group = call.map(|call| &view.groups()[call.group as usize]);
+    Out {
+        at: call.map(|call| timestamp(call.called)),
+        guest: Some(entry.guest.0),
+        kind: Some(entry.kind.as_str()),
+        label: call.map(|call| &*call.label),
+        subagent: entry.subagent.as_deref(),
+        phase: group.map(|group| preview_text(&group.title(), usize::MAX).into()),
+        line: entry.position.map(|at| at.line),
+        column: entry.position.map(|at| at.column),
+        ..out
+    }
+}
+
+fn failure(outcome: &Outcome) -> Option<FailureOut<'_>> {
+    match outcome {
+        Outcome::Done(_) => None,
+        Outcome::Failed(failure) => Some(failure.into()),
+    }
+}

@@ -1,0 +1,98 @@
+//! One plain line per event, for pipes, logs and screen readers.
+
+use super::text::escape;
+use super::{CallView, Paint, RunView, duration, figure};
+use loopwright_protocol::{Entry, Progress};
+use loopwright_types::CallId;
+
+/// The line for an entry; `view` has taken the entry already. Nothing where there is nothing to tell.
+pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
+    Some(match entry {
+        Entry::RunStarted(start) => {
+            format!("run {} started: {}", start.run, escape(&start.program.name))
+        }
+        Entry::Phase { title, .. } => paint.bold(&format!("phase {}", escape(title))),
+        Entry::AttemptStarted(start) => {
+            let call = told(view, start.call)?;
+            let again = if start.attempt.0 > 1 { " again" } else { "" };
+            format!("{} started{again}: {}{}", name(call), escape(&call.label), subagent(call))
+        }
+        Entry::Progressed { call, progress: Progress::Message(text), .. } => {
+            let call = told(view, *call)?;
+            paint.dim(&format!("{}: {}", name(call), escape(&super::preview_text(text, 200))))
+        }
+        Entry::AttemptEnded(end) => retrying(view, end.call, paint)?,
+        Entry::Settled(settle) => settled(view.call(settle.call)?, paint)?,
+        Entry::Logged(log) => {
+            let level = if log.level == "log" { "log".into() } else { escape(&log.level) };
+            format!("{level}: {}", escape(&super::preview_text(&log.text, 2000)))
+        }
+        Entry::Dropped { .. } | Entry::Unhandled { .. } => {
+            paint.yellow(&escape(view.problems().last()?))
+        }
+        Entry::CancelRequested { .. } => "cancelling".to_owned(),
+        Entry::RunFinished(_) => finished(view, paint),
+        _ => return None,
+    })
+}
+
+/// Sleeps are not told; everything else is.
+fn told(view: &RunView, call: CallId) -> Option<&CallView> {
+    view.call(call).filter(|call| call.word() != "sleep")
+}
+
+fn name(call: &CallView) -> String {
+    format!("{} {}", call.word(), call.call)
+}
+
+fn subagent(call: &CallView) -> String {
+    call.subagent.as_ref().map(|name| format!(" ({})", escape(name))).unwrap_or_default()
+}
+
+fn retrying(view: &RunView, call: CallId, paint: Paint) -> Option<String> {
+    let call = told(view, call)?;
+    if call.status.is_final() {
+        return None;
+    }
+    let why = call.note.as_deref().map(|note| format!(": {}", escape(note))).unwrap_or_default();
+    Some(paint.yellow(&format!("{} tries again: {}{why}", name(call), escape(&call.label))))
+}
+
+fn settled(call: &CallView, paint: Paint) -> Option<String> {
+    if call.word() == "sleep" {
+        return None;
+    }
+    let mut facts = Vec::new();
+    if call.attempts > 1 {
+        facts.push(format!("{} attempts", call.attempts));
+    }
+    facts.extend(call.took(call.ended.unwrap_or_default()).map(duration));
+    if call.usage.tokens() > 0 {
+        facts.push(format!("{} tokens", figure(call.usage.tokens())));
+    }
+    if call.fallback {
+        facts.push("fallback value".to_owned());
+    }
+    let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
+    let told = format!("{} {}: {}{facts}", name(call), call.status.as_str(), escape(&call.label));
+    let Some((reason, code)) = call.failure.filter(|_| !call.fallback) else {
+        return Some(paint.green(&told));
+    };
+    let note = call.note.as_deref().unwrap_or_default();
+    Some(paint.red(&format!("{told}: {}: {} [{code}]", reason.as_str(), escape(note))))
+}
+
+/// How the run ended, in one line.
+fn finished(view: &RunView, paint: Paint) -> String {
+    let status = view.status().as_str();
+    let mut told = format!("run {status}: {}", view.tasks().words());
+    told.push_str(&format!(", {}", duration(view.took(view.now()))));
+    if view.usage().tokens() > 0 {
+        told.push_str(&format!(", {} tokens", figure(view.usage().tokens())));
+    }
+    match status {
+        "complete" => paint.green(&told),
+        "failed" => paint.red(&told),
+        _ => paint.yellow(&told),
+    }
+}

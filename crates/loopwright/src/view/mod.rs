@@ -1,0 +1,33 @@
+//! What people see of a run, folded from its journal entries. One reducer serves the live view, `show`,
+//! the lines on a pipe and the JSON forms, so they can never disagree.
+//! Not here: the terminal itself (`cli`) and storage (`journal`).
+
+mod call; // one call as a row
+mod count; // calls by status
+mod event; // the JSON form of one entry
+mod fold; // the reducer
+mod group; // phases and waves
+mod json; // the JSON forms of a run
+mod line; // the plain line of one entry
+mod preview; // short forms of long texts
+mod run; // the whole run
+mod task; // one call in full
+mod text; // text of programs and models made safe for a terminal
+mod time; // times, durations and figures for people
+mod tree; // the text of `show`
+
+#[cfg(test)]
+mod tests;
+
+pub use call::{CallStatus, CallView};
+pub use count::Counts;
+pub use event::event_json;
+pub use group::{GroupName, GroupView};
+pub use json::{diagnostic_json, finish_json, run_json};
+pub use line::line;
+pub use preview::{preview_json, preview_text};
+pub use run::{FinishView, GuestView, Header, LogView, RunView};
+pub use task::{AttemptDetail, TaskDetail};
+pub use text::{Paint, escape, escape_json, fit, width};
+pub use time::{duration, figure, timestamp};
+pub use tree::{Tree, tree};

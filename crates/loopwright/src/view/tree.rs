@@ -1,0 +1,281 @@
+//! The text of `show`: what the run was started with, its phases as a tree of tasks, logs, failures, result.
+
+use super::text::{escape, fit, width};
+use super::{CallStatus, CallView, Paint, RunView, duration, figure, preview_json, timestamp};
+use loopwright_types::{GuestId, Micros, RunStatus, Usage};
+
+/// How the tree is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree {
+    /// Colours.
+    pub paint: Paint,
+    /// Columns that a row may take; nothing where rows are not cut.
+    pub columns: Option<usize>,
+    /// Log lines shown, the last ones.
+    pub logs_max: usize,
+}
+
+/// Longest result shown, in characters; `show --json` has all of it.
+const RESULT_CHARS_MAX: usize = 2000;
+
+/// The run as text; every line ends with a line feed.
+pub fn tree(view: &RunView, with: Tree) -> String {
+    let mut out = Writer { with, text: String::new() };
+    out.header(view);
+    let groups = view.guest(GuestId(0)).map(|guest| guest.groups.as_slice()).unwrap_or_default();
+    for group in groups {
+        out.blank();
+        out.group(view, *group, "");
+    }
+    out.logs(view);
+    out.problems(view);
+    out.ending(view);
+    out.text
+}
+
+struct Writer {
+    with: Tree,
+    text: String,
+}
+
+/// One piece of a row and its colour.
+type Piece<'a> = (&'a str, fn(Paint, &str) -> String);
+
+fn plain(_: Paint, text: &str) -> String {
+    text.to_owned()
+}
+
+impl Writer {
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Writes pieces as one row, cut to the columns there are.
+    fn row(&mut self, pieces: &[Piece<'_>]) {
+        let mut left = self.with.columns.unwrap_or(usize::MAX);
+        for (text, colour) in pieces {
+            let shown = fit(text, left);
+            left -= width(&shown).min(left);
+            self.text.push_str(&colour(self.with.paint, &shown));
+            if shown.len() < text.len() {
+                break;
+            }
+        }
+        let end = self.text.trim_end_matches(' ').len();
+        self.text.truncate(end);
+        self.text.push('\n');
+    }
+
+    fn fact(&mut self, name: &str, value: &str) {
+        self.row(&[(&format!("{name:<11}"), Paint::dim), (value, plain)]);
+    }
+
+    fn header(&mut self, view: &RunView) {
+        let Some(header) = view.header() else { return };
+        let status = view.status();
+        let took = duration(view.took(view.now()));
+        let took = if status == RunStatus::Running {
+            format!(", last entry after {took}")
+        } else {
+            format!(" in {took}")
+        };
+        let colour = status_colour(status);
+        let program = format!("{}  ", escape(&header.program));
+        self.row(&[(&program, Paint::bold), (status.as_str(), colour), (&took, plain)]);
+        self.fact("run", header.run.as_str());
+        let started = timestamp(header.started);
+        let (day, time) = (&started[..10], &started[11..19]);
+        self.fact("started", &format!("{day} {time} UTC, loopwright {}", escape(&header.version)));
+        self.fact("workspace", &escape(&header.workspace));
+        if let Some(args) = &header.args {
+            self.fact("args", &escape(&preview_json(args, 400)));
+        }
+        let changed: Vec<String> =
+            header.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !changed.is_empty() {
+            self.fact("settings", &escape(&changed.join(" ")));
+        }
+        self.fact("tasks", &view.tasks().words());
+        if view.others().total() > 0 {
+            self.fact("other", &view.others().words());
+        }
+        if !view.usage().is_zero() {
+            self.fact("used", &usage(view.usage()));
+        }
+    }
+
+    fn group(&mut self, view: &RunView, index: u32, indent: &str) {
+        let group = &view.groups()[index as usize];
+        let (title, detail) = (escape(&group.title()).into_owned(), group.detail.as_deref());
+        let mut counts = String::new();
+        if group.tasks.total() > 0 || group.others.total() == 0 {
+            counts = format!("  {}", group.tasks.words());
+        }
+        if group.others.total() > 0 {
+            counts.push_str(&format!("  other: {}", group.others.words()));
+        }
+        let detail = detail.map(|detail| format!("  {}", escape(detail))).unwrap_or_default();
+        self.row(&[
+            (indent, Paint::dim),
+            (&title, Paint::bold),
+            (&counts, plain),
+            (&detail, Paint::dim),
+        ]);
+        let calls: Vec<&CallView> =
+            group.calls.iter().filter_map(|call| view.call(*call)).collect();
+        for (at, call) in calls.iter().enumerate() {
+            let last = at + 1 == calls.len();
+            self.call(view, call, indent, last);
+        }
+    }
+
+    fn call(&mut self, view: &RunView, call: &CallView, indent: &str, last: bool) {
+        let branch = format!("{indent}{}", if last { "└─ " } else { "├─ " });
+        let status = format!("{:<9} ", call.status.as_str());
+        let kind = if call.kind.is_task() { "" } else { call.kind.as_str() };
+        let number = format!("{:>3}  ", call.call.0);
+        let label = format!("{kind}{}{}", if kind.is_empty() { "" } else { " " }, call.label);
+        let subagent = call.subagent.as_deref().map(|name| format!(" ({})", escape(name)));
+        let facts = facts(call, view.now());
+        let note = note(call);
+        self.row(&[
+            (&branch, Paint::dim),
+            (&status, call_colour(call.status)),
+            (&number, Paint::dim),
+            (&escape(&label), plain),
+            (&subagent.unwrap_or_default(), Paint::dim),
+            (&facts, Paint::dim),
+            (&note, call_colour_of_note(call.status)),
+        ]);
+        if let Some((_, guest)) = view.guest_of(call.call) {
+            let indent = format!("{indent}{}", if last { "   " } else { "│  " });
+            for group in &guest.groups {
+                self.group(view, *group, &indent);
+            }
+        }
+    }
+
+    fn logs(&mut self, view: &RunView) {
+        if view.log_count() == 0 {
+            return;
+        }
+        self.blank();
+        self.row(&[("log", Paint::bold)]);
+        let shown = view.logs().len().min(self.with.logs_max);
+        let earlier = view.log_count() - shown as u64;
+        if earlier > 0 {
+            self.row(&[(&format!("… {} earlier lines", figure(earlier)), Paint::dim)]);
+        }
+        for log in view.logs().skip(view.logs().len() - shown) {
+            let time = timestamp(log.at)[11..19].to_owned() + " ";
+            let level =
+                if &*log.level == "log" { String::new() } else { format!("{}: ", log.level) };
+            self.row(&[(&time, Paint::dim), (&escape(&level), plain), (&escape(&log.text), plain)]);
+        }
+    }
+
+    fn problems(&mut self, view: &RunView) {
+        let failures = view.finish().map(|finish| finish.failures.as_slice()).unwrap_or_default();
+        if failures.is_empty() && view.problem_count() == 0 {
+            return;
+        }
+        self.blank();
+        self.row(&[("failures", Paint::bold)]);
+        for failure in failures {
+            self.row(&[("- ", Paint::dim), (&escape(failure), plain)]);
+        }
+        for problem in view.problems() {
+            self.row(&[("- ", Paint::dim), (&escape(problem), plain)]);
+        }
+        let later = view.problem_count() - view.problems().len() as u64;
+        if later > 0 {
+            self.row(&[(&format!("… {} more", figure(later)), Paint::dim)]);
+        }
+    }
+
+    fn ending(&mut self, view: &RunView) {
+        let Some(finish) = view.finish() else { return };
+        if let Some(error) = &finish.error {
+            self.blank();
+            let head = if finish.status == RunStatus::Parked { "waits" } else { "error" };
+            let place = error.location.as_ref().map_or(String::new(), |at| {
+                format!(" at {}:{}:{}", at.file, at.position.line, at.position.column)
+            });
+            self.row(&[
+                (&format!("{head}[{}]: ", error.code), Paint::red),
+                (&escape(&error.message), plain),
+                (&escape(&place), Paint::dim),
+            ]);
+            if let Some(hint) = &error.hint {
+                self.row(&[("hint: ", Paint::cyan), (&escape(hint), plain)]);
+            }
+        }
+        if let Some(result) = &finish.result {
+            self.blank();
+            self.row(&[("result", Paint::bold)]);
+            let result = preview_json(result, RESULT_CHARS_MAX);
+            self.row(&[(&escape(&result), plain)]);
+        }
+    }
+}
+
+/// Tokens and money in words.
+pub(super) fn usage(usage: Usage) -> String {
+    let mut told = format!(
+        "{} tokens in, {} tokens out",
+        figure(usage.input_tokens),
+        figure(usage.output_tokens)
+    );
+    if usage.usd_micros > 0 {
+        let cents = usage.usd_micros / 100;
+        told.push_str(&format!(", ${}.{:04}", cents / 10_000, cents % 10_000));
+    }
+    told
+}
+
+/// Attempts, time and tokens of a call, those that say something.
+fn facts(call: &CallView, now: Micros) -> String {
+    let mut facts = Vec::new();
+    if call.attempts > 1 {
+        facts.push(format!("{} attempts", call.attempts));
+    }
+    facts.extend(call.took(now).map(duration));
+    if call.usage.tokens() > 0 {
+        facts.push(format!("{} tokens", figure(call.usage.tokens())));
+    }
+    if facts.is_empty() { String::new() } else { format!("  {}", facts.join(", ")) }
+}
+
+/// What a call gave, or why not.
+fn note(call: &CallView) -> String {
+    let Some(note) = call.note.as_deref() else { return String::new() };
+    let note = escape(note);
+    match (call.failure, call.fallback) {
+        (Some((reason, code)), false) => format!("  {}: {note} [{code}]", reason.as_str()),
+        (Some((reason, _)), true) => format!("  → {note} (fallback after {})", reason.as_str()),
+        (None, _) => format!("  → {note}"),
+    }
+}
+
+fn call_colour(status: CallStatus) -> fn(Paint, &str) -> String {
+    match status {
+        CallStatus::Done => Paint::green,
+        CallStatus::Failed => Paint::red,
+        CallStatus::Running => Paint::cyan,
+        CallStatus::Retrying | CallStatus::Cancelled => Paint::yellow,
+        CallStatus::Queued => Paint::dim,
+    }
+}
+
+fn call_colour_of_note(status: CallStatus) -> fn(Paint, &str) -> String {
+    if status == CallStatus::Failed { Paint::red } else { plain }
+}
+
+fn status_colour(status: RunStatus) -> fn(Paint, &str) -> String {
+    match status {
+        RunStatus::Complete => Paint::green,
+        RunStatus::Failed => Paint::red,
+        RunStatus::Running => Paint::cyan,
+        RunStatus::Degraded | RunStatus::Parked | RunStatus::Cancelled => Paint::yellow,
+    }
+}
