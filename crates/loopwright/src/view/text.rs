@@ -88,6 +88,33 @@ pub fn fit(text: &str, columns: usize) -> std::borrow::Cow<'_, str> {
     text.into()
 }
 
+/// One piece of a row, already escaped, and its colour.
+pub type Piece<'a> = (&'a str, fn(Paint, &str) -> String);
+
+/// Pieces side by side, cut to so many columns; no white space at the end.
+pub fn row(paint: Paint, columns: usize, pieces: &[Piece<'_>]) -> String {
+    let pieces = match pieces.iter().rposition(|(text, _)| !text.trim_end().is_empty()) {
+        Some(last) => &pieces[..=last],
+        None => return String::new(),
+    };
+    let (mut out, mut left) = (String::new(), columns);
+    for (at, (text, colour)) in pieces.iter().enumerate() {
+        let text = if at + 1 == pieces.len() { text.trim_end() } else { text };
+        let columns = width(text);
+        if columns > left || (columns == left && at + 1 < pieces.len()) {
+            // An ellipsis stands for the rest of this piece and all that follow.
+            let shown = fit(text, left);
+            let shown =
+                if shown.len() == text.len() { fit(text, left.saturating_sub(1)) } else { shown };
+            out.push_str(&colour(paint, &shown));
+            return out;
+        }
+        left -= columns;
+        out.push_str(&colour(paint, text));
+    }
+    out
+}
+
 /// Colours, or none. Meaning never depends on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paint {
@@ -102,6 +129,11 @@ impl Paint {
         } else {
             text.to_owned()
         }
+    }
+
+    /// For everything else.
+    pub fn plain(self, text: &str) -> String {
+        text.to_owned()
     }
 
     /// For what a row is about.

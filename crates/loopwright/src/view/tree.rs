@@ -1,6 +1,6 @@
 //! The text of `show`: what the run was started with, its phases as a tree of tasks, logs, failures, result.
 
-use super::text::{escape, fit, width};
+use super::text::{Piece, escape, row};
 use super::{CallStatus, CallView, Paint, RunView, duration, figure, preview_json, timestamp};
 use loopwright_types::{GuestId, Micros, RunStatus, Usage};
 
@@ -38,13 +38,6 @@ struct Writer {
     text: String,
 }
 
-/// One piece of a row and its colour.
-type Piece<'a> = (&'a str, fn(Paint, &str) -> String);
-
-fn plain(_: Paint, text: &str) -> String {
-    text.to_owned()
-}
-
 impl Writer {
     fn blank(&mut self) {
         self.text.push('\n');
@@ -52,22 +45,13 @@ impl Writer {
 
     /// Writes pieces as one row, cut to the columns there are.
     fn row(&mut self, pieces: &[Piece<'_>]) {
-        let mut left = self.with.columns.unwrap_or(usize::MAX);
-        for (text, colour) in pieces {
-            let shown = fit(text, left);
-            left -= width(&shown).min(left);
-            self.text.push_str(&colour(self.with.paint, &shown));
-            if shown.len() < text.len() {
-                break;
-            }
-        }
-        let end = self.text.trim_end_matches(' ').len();
-        self.text.truncate(end);
+        let columns = self.with.columns.unwrap_or(usize::MAX);
+        self.text.push_str(&row(self.with.paint, columns, pieces));
         self.text.push('\n');
     }
 
     fn fact(&mut self, name: &str, value: &str) {
-        self.row(&[(&format!("{name:<11}"), Paint::dim), (value, plain)]);
+        self.row(&[(&format!("{name:<11}"), Paint::dim), (value, Paint::plain)]);
     }
 
     fn header(&mut self, view: &RunView) {
@@ -81,7 +65,7 @@ impl Writer {
         };
         let colour = status_colour(status);
         let program = format!("{}  ", escape(&header.program));
-        self.row(&[(&program, Paint::bold), (status.as_str(), colour), (&took, plain)]);
+        self.row(&[(&program, Paint::bold), (status.as_str(), colour), (&took, Paint::plain)]);
         self.fact("run", header.run.as_str());
         let started = timestamp(header.started);
         let (day, time) = (&started[..10], &started[11..19]);
@@ -118,7 +102,7 @@ impl Writer {
         self.row(&[
             (indent, Paint::dim),
             (&title, Paint::bold),
-            (&counts, plain),
+            (&counts, Paint::plain),
             (&detail, Paint::dim),
         ]);
         let calls: Vec<&CallView> =
@@ -142,7 +126,7 @@ impl Writer {
             (&branch, Paint::dim),
             (&status, call_colour(call.status)),
             (&number, Paint::dim),
-            (&escape(&label), plain),
+            (&escape(&label), Paint::plain),
             (&subagent.unwrap_or_default(), Paint::dim),
             (&facts, Paint::dim),
             (&note, call_colour_of_note(call.status)),
@@ -170,7 +154,11 @@ impl Writer {
             let time = timestamp(log.at)[11..19].to_owned() + " ";
             let level =
                 if &*log.level == "log" { String::new() } else { format!("{}: ", log.level) };
-            self.row(&[(&time, Paint::dim), (&escape(&level), plain), (&escape(&log.text), plain)]);
+            self.row(&[
+                (&time, Paint::dim),
+                (&escape(&level), Paint::plain),
+                (&escape(&log.text), Paint::plain),
+            ]);
         }
     }
 
@@ -182,10 +170,10 @@ impl Writer {
         self.blank();
         self.row(&[("failures", Paint::bold)]);
         for failure in failures {
-            self.row(&[("- ", Paint::dim), (&escape(failure), plain)]);
+            self.row(&[("- ", Paint::dim), (&escape(failure), Paint::plain)]);
         }
         for problem in view.problems() {
-            self.row(&[("- ", Paint::dim), (&escape(problem), plain)]);
+            self.row(&[("- ", Paint::dim), (&escape(problem), Paint::plain)]);
         }
         let later = view.problem_count() - view.problems().len() as u64;
         if later > 0 {
@@ -203,18 +191,18 @@ impl Writer {
             });
             self.row(&[
                 (&format!("{head}[{}]: ", error.code), Paint::red),
-                (&escape(&error.message), plain),
+                (&escape(&error.message), Paint::plain),
                 (&escape(&place), Paint::dim),
             ]);
             if let Some(hint) = &error.hint {
-                self.row(&[("hint: ", Paint::cyan), (&escape(hint), plain)]);
+                self.row(&[("hint: ", Paint::cyan), (&escape(hint), Paint::plain)]);
             }
         }
         if let Some(result) = &finish.result {
             self.blank();
             self.row(&[("result", Paint::bold)]);
             let result = preview_json(result, RESULT_CHARS_MAX);
-            self.row(&[(&escape(&result), plain)]);
+            self.row(&[(&escape(&result), Paint::plain)]);
         }
     }
 }
@@ -268,7 +256,7 @@ fn call_colour(status: CallStatus) -> fn(Paint, &str) -> String {
 }
 
 fn call_colour_of_note(status: CallStatus) -> fn(Paint, &str) -> String {
-    if status == CallStatus::Failed { Paint::red } else { plain }
+    if status == CallStatus::Failed { Paint::red } else { Paint::plain }
 }
 
 fn status_colour(status: RunStatus) -> fn(Paint, &str) -> String {
