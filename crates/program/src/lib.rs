@@ -32,5 +32,6 @@ pub use library::{Library, parse_library};
 pub use limits::PROGRAM_BYTES_MAX;
 pub use lines::Lines;
 pub use meta::{Budget, Meta, Phase};
+pub use nesting::NESTING_MAX;
 pub use program::{Program, parse};
 pub use report::Report;
