@@ -3,6 +3,12 @@
 use loopwright_types::Digest;
 use std::borrow::Cow;
 
+#[path = "../prelude/sources.rs"]
+mod sources;
+
+/// The name under which the prelude is evaluated; frames of such names are never the author's.
+pub(crate) use sources::PRELUDE_NAME;
+
 /// QuickJS-ng and our C sources as WebAssembly; built by `guest/build.sh`, locked by `guest/guest.lock.json`.
 pub(crate) const GUEST: &[u8] = include_bytes!("../guest/lw-guest.wasm");
 
@@ -18,7 +24,8 @@ pub struct Prelude {
 impl Default for Prelude {
     /// The program API of `docs/design`.
     fn default() -> Self {
-        Self { script: Cow::Borrowed(include_str!("../tests/prelude.js")), modules: Vec::new() }
+        let modules = sources::MODULES.iter().map(|(name, code)| ((*name).into(), (*code).into()));
+        Self { script: Cow::Borrowed(sources::PRELUDE), modules: modules.collect() }
     }
 }
 

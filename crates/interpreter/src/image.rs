@@ -34,7 +34,7 @@ fn set_up(vm: &mut Vm, prelude: &Prelude) -> Result<Result<(), Error>, wasmtime:
         functions.lw_add_module.call(&mut vm.store, (name, at, code.len() as u32))?;
     }
     let code = vm.put(prelude.script.as_bytes())?;
-    let name = vm.put(b"loopwright:prelude")?;
+    let name = vm.put(artefact::PRELUDE_NAME.as_bytes())?;
     let failed = functions.lw_prelude.call(&mut vm.store, (code, prelude.script.len() as u32, name))? != 0;
     if failed {
         let (first, max) = (vm.read(control::OUT_PTR), vm.read(control::OUT_LEN) as usize);
