@@ -2,47 +2,64 @@
 (() => {
   "use strict";
   const { Array, Promise } = globalThis;
-  const lw = globalThis.__lw;
-  const { kit, note, runIn } = lw;
+  const { kit, note, runIn } = globalThis.__lw;
   const { close, errorData, isFatal, listOf, open, reasonOf, thunksOf, wrong } = kit;
 
   /**
-   * Runs `each(item, index)` for all items at once and waits for all of them. A failure becomes `null`, except that
-   * a spent budget or a reached limit rejects the whole once everything that was running has ended.
+   * Pieces of work under way and their results. A failure becomes `null`, except that a spent budget or a reached
+   * limit rejects the whole once everything that was running has ended.
    */
-  function gather(where, list, each) {
-    const state = { fatal: undefined };
-    return new Promise((resolve, reject) => {
-      const results = new Array(list.length).fill(null);
-      let left = list.length;
-      const end = () => (state.fatal === undefined ? resolve(results) : reject(state.fatal));
-      const run = async (index) => {
-        try {
-          results[index] = await each(list[index], index, state);
-        } catch (error) {
-          drop(where, index, error, state);
-        }
-        left -= 1;
-        if (left === 0) end();
-      };
-      if (left === 0) end();
-      for (let index = 0; index < list.length; index++) run(index);
-    });
-  }
+  class Gathering {
+    fatal = undefined;
 
-  /** A piece of work threw: keep what must propagate, and tell the host of what it cannot know. */
-  function drop(where, index, error, state) {
-    if (isFatal(error)) {
-      if (state.fatal === undefined) state.fatal = error;
-    } else if (reasonOf(error) === undefined) {
-      note({ note: "dropped", where, index, error: errorData(error) });
+    constructor(where, count) {
+      this.where = where;
+      this.left = count;
+      this.results = new Array(count).fill(null);
+    }
+
+    /** Starts `run(index)` for every piece; each ends in `ended()` and never rejects. */
+    all(run) {
+      return new Promise((resolve, reject) => {
+        this.resolve = resolve;
+        this.reject = reject;
+        if (this.left === 0) resolve(this.results);
+        for (let index = 0; index < this.results.length; index++) run(index);
+      });
+    }
+
+    /**
+     * A piece threw: keeps what must propagate and tells the host what became `null`. The host cannot know, even of a
+     * failure that it delivered: the program may have caught it. What was cancelled on purpose goes without saying.
+     */
+    threw(index, error) {
+      if (isFatal(error)) {
+        if (this.fatal === undefined) this.fatal = error;
+      } else if (reasonOf(error) !== "cancelled") {
+        note({ note: "dropped", where: this.where, index, error: errorData(error) });
+      }
+    }
+
+    ended() {
+      this.left -= 1;
+      if (this.left > 0) return;
+      if (this.fatal === undefined) this.resolve(this.results);
+      else this.reject(this.fatal);
     }
   }
 
-  const start = (thunk) => thunk();
-
   async function parallel(thunks) {
-    return gather("parallel", thunksOf("parallel", thunks), start);
+    const list = thunksOf("parallel", thunks);
+    const work = new Gathering("parallel", list.length);
+    return work.all(async (index) => {
+      try {
+        const thunk = list[index];
+        work.results[index] = await thunk();
+      } catch (error) {
+        work.threw(index, error);
+      }
+      work.ended();
+    });
   }
 
   async function pipeline(items, ...stages) {
@@ -52,37 +69,44 @@
         throw wrong("pipeline", `stage ${at + 1}`, "a function", stages[at], "write `(previous, item, index) => …`");
       }
     }
-    return gather("pipeline", list, (item, index, state) => {
-      const entry = kit.entryOfItem === undefined ? undefined : kit.entryOfItem(item);
-      if (entry === undefined) return throughStages(stages, item, index, state);
-      return covered(entry, () => throughStages(stages, item, index, state));
+    const work = new Gathering("pipeline", list.length);
+    const run = async (index, covered) => {
+      try {
+        const item = list[index];
+        let value = item;
+        for (let at = 0; at < stages.length; at++) {
+          if (work.fatal !== undefined) throw work.fatal; // the whole is about to reject
+          const stage = stages[at];
+          value = await stage(value, item, index);
+        }
+        work.results[index] = value;
+        if (covered !== undefined) settleItem(covered, value);
+      } catch (error) {
+        work.threw(index, error);
+        if (covered !== undefined) dropItem(covered, reasonOf(error) ?? "program");
+      }
+      work.ended();
+    };
+    return work.all((index) => {
+      const entry = kit.entryOfItem === undefined ? undefined : kit.entryOfItem(list[index]);
+      if (entry === undefined) return run(index);
+      const covered = { entry, record: open(0) };
+      return runIn(covered.record.id, run, index, covered);
     });
   }
 
-  async function throughStages(stages, item, index, state) {
-    let value = item;
-    for (const stage of stages) {
-      if (state.fatal !== undefined) return null; // the whole call is about to reject
-      value = await stage(value, item, index);
-    }
-    return value;
+  /** The work on a covered item ended with a value: `null` because of a failure is none. */
+  function settleItem({ entry, record }, value) {
+    const failure = value === null ? record.failure : undefined;
+    if (failure === undefined) kit.decideEntry(entry, "done");
+    else kit.decideEntry(entry, "failed", failure.reason);
+    close(record);
   }
 
-  /** Runs the work on a covered item and records how it ended. */
-  async function covered(entry, work) {
-    const record = open(0);
-    try {
-      const value = await runIn(record.id, work);
-      const failure = value === null ? record.failure : undefined;
-      kit.decideEntry(entry, failure === undefined ? "done" : "failed", failure && failure.reason);
-      return value;
-    } catch (error) {
-      kit.decideEntry(entry, "failed", reasonOf(error) ?? "program");
-      throw error;
-    } finally {
-      close(record);
-    }
+  function dropItem({ entry, record }, reason) {
+    kit.decideEntry(entry, "failed", reason);
+    close(record);
   }
 
-  Object.assign(kit, { covered, parallel, pipeline });
+  Object.assign(kit, { parallel, pipeline });
 })();

@@ -26,12 +26,11 @@
   }
   for (const name of Object.keys(api)) define(name, api[name]);
 
-  // What `patterns.js` is built from. A name that is no identifier cannot collide with a program's declarations.
-  const { agent, log, parallel, pipeline, scoped, settle, task } = kit;
-  const { listOf, optionsOf, rejected, whole, wrong } = kit;
-  Object.defineProperty(root, "loopwright:patterns", {
-    value: { agent, listOf, log, optionsOf, parallel, pipeline, rejected, scoped, settle, task, whole, wrong },
-  });
+  // What `patterns.js` is built from. The module is evaluated now, while the image is built: no program can come
+  // between, and importing it costs a program nothing.
+  const { agent, listOf, optionsOf, parallel, pipeline, scoped, whole, wrong } = kit;
+  define("loopwright:patterns", { agent, listOf, optionsOf, parallel, pipeline, scoped, whole, wrong });
+  import("loopwright:patterns").then(() => delete root["loopwright:patterns"]);
 
   hooks({
     /** The host's configuration, just before the program starts. */

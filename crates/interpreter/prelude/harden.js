@@ -67,7 +67,7 @@
     reach(value);
     defineProperty(object, name, { get: access.get, set: access.set, enumerable: member.enumerable });
   }
-  const errors = ["EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError", "AggregateError"];
+  const errors = ownKeys(root).filter((name) => typeof name === "string" && name.endsWith("Error"));
   const ERROR_MEMBERS = ["constructor", "message", "name", "toString"];
   const OVERRIDABLE = [
     [Object.prototype, ownKeys(Object.prototype).filter((name) => name !== "__proto__")],

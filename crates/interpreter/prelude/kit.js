@@ -148,7 +148,7 @@
     };
     for (const name of ["stack", "code", "hint", "reason"]) {
       const text = textOf(error, name, 4000);
-      if (text !== undefined) data[name] = text;
+      if (text !== undefined && (name !== "code" || /^LW\d{4}$/.test(text))) data[name] = text;
     }
     return data;
   }

@@ -97,8 +97,8 @@
     }
 
     /** Cancels what still runs. */
-    end(reason) {
-      for (const record of this.#records) if (record !== undefined) lose(record, reason);
+    end() {
+      for (const record of this.#records) if (record !== undefined) lose(record);
       this.#records = [];
     }
   }
@@ -138,11 +138,11 @@
     contest.start(timer(ms));
     const first = await contest.next();
     if (first.index === work) {
-      contest.end("decided");
+      contest.end();
       return unwrap(first);
     }
     if (first.status !== "done") return unwrap(await contest.next()); // no timer: wait for the work
-    contest.end("deadline");
+    contest.end();
     if (otherwise.length === 0) throw deadlinePassed("withDeadline", ms);
     return typeof otherwise[0] === "function" ? otherwise[0]() : otherwise[0];
   }
@@ -156,14 +156,14 @@
     contest.start(timer(afterMs));
     const first = await contest.next();
     if (first.index === original) {
-      contest.end("decided");
+      contest.end();
       return unwrap(first);
     }
     if (first.status !== "done") return unwrap(await contest.next());
     contest.start(thunk);
     const faster = await contest.next();
     if (faster.status === "done") {
-      contest.end("decided");
+      contest.end();
       return faster.value;
     }
     const slower = await contest.next();
@@ -192,7 +192,7 @@
       const outcome = await contest.next();
       if (outcome.index === clock) {
         if (outcome.status !== "done") continue;
-        contest.end("deadline");
+        contest.end();
         throw deadlinePassed("quorum", deadlineMs, { values });
       }
       if (outcome.status === "done") values.push(outcome.value);
@@ -201,11 +201,11 @@
         if (blame === undefined || (isFatal(outcome.error) && !isFatal(blame))) blame = outcome.error;
       }
       if (values.length === needed) {
-        contest.end("decided");
+        contest.end();
         return values;
       }
       if (entered - failed < needed) {
-        contest.end("decided");
+        contest.end();
         throw unreachable(needed, entered, failed, blame, values);
       }
     }
@@ -239,7 +239,7 @@
         yield { index: outcome.index, ...publish(outcome) };
       }
     } finally {
-      contest.end("decided"); // the program left the loop early
+      contest.end(); // the program left the loop early
     }
   }
 

@@ -35,9 +35,9 @@
   }
 
   /** Cancels a scope and everything under it. */
-  function lose(record, reason) {
+  function lose(record) {
     record.lost = true;
-    cancel(record.id, reason);
+    cancel(record.id, "cancelled");
   }
 
   function isLost(record) {
@@ -80,7 +80,7 @@
         return closing(record, runIn(record.id, body, ...args));
       },
     };
-    return named[name];
+    return Object.freeze(named[name]);
   }
 
   async function closing(record, promise) {
