@@ -13,8 +13,6 @@ pub(crate) const ASYNC_CALLS: &[&str] = &[
     "withDeadline",
     "sleep",
     "approve",
-    "llm",
-    "rlm",
 ];
 
 /// API globals that are called, but give no promise.
@@ -38,7 +36,6 @@ const VALUES: &[&str] = &[
     "Float16Array",
     "Float32Array",
     "Float64Array",
-    "Function",
     "Infinity",
     "Int16Array",
     "Int32Array",
@@ -70,28 +67,21 @@ const VALUES: &[&str] = &[
     "Uint8ClampedArray",
     "WeakMap",
     "WeakSet",
-    "answer",
     "args",
     "arguments",
     "budget",
     "console",
-    "context",
     "decodeURI",
     "decodeURIComponent",
     "encodeURI",
     "encodeURIComponent",
     "escape",
-    "final",
     "globalThis",
-    "history",
     "isFinite",
     "isNaN",
-    "llm_query",
-    "llm_query_batched",
     "parseFloat",
     "parseInt",
-    "rlm_query",
-    "rlm_query_batched",
+    "structuredClone",
     "tools",
     "undefined",
     "unescape",
@@ -104,6 +94,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("Bun", "a program runs in a sandbox of its own"),
     ("Deno", "a program runs in a sandbox of its own"),
     ("FinalizationRegistry", "nothing in a program needs it"),
+    ("Function", "a program cannot make code; `workflow(name)` runs a saved program"),
     ("Intl", "format by hand; times are UTC"),
     ("SharedArrayBuffer", "a program has one thread; use `parallel` or `Promise.all`"),
     ("Temporal", "use `Date`: it reads the run's clock"),
@@ -111,27 +102,30 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("XMLHttpRequest", "a program has no network: give the question to a subagent with `agent(…)`"),
     ("__dirname", "a program has no address; what it needs comes in as `args`"),
     ("__filename", "a program has no address; what it needs comes in as `args`"),
+    ("context", "this version keeps no text outside of a program: hand it over as `args`"),
     ("document", "a program runs in a sandbox of its own"),
     ("eval", "a program cannot make code; `workflow(name)` runs a saved program"),
     ("exports", "write `export`"),
     ("fetch", "a program has no network: give the question to a subagent with `agent(…)`"),
     ("fs", "a program reaches files only through `tools.*`"),
+    ("llm", "this version has no call to a bare model: ask a subagent with `agent(…)`"),
+    ("llm_query", "this version has no call to a bare model: ask a subagent with `agent(…)`"),
     ("module", "write `export`"),
     ("performance", "use `Date.now()`: it reads the run's clock"),
     ("process", "what a program needs comes in as `args`; its result is what it returns"),
     ("queueMicrotask", "write `Promise.resolve().then(…)`"),
     ("require", "write `import … from \"loopwright:patterns\"`; files come through `tools.*`"),
+    ("rlm", "this version has no call to a bare model: ask a subagent with `agent(…)`"),
+    ("rlm_query", "this version has no call to a bare model: ask a subagent with `agent(…)`"),
     ("setImmediate", "wait with `await sleep(ms)`"),
     ("setInterval", "loop with `await sleep(ms)`"),
     ("setTimeout", "wait with `await sleep(ms)`"),
-    ("structuredClone", "write `JSON.parse(JSON.stringify(value))`"),
     ("window", "a program runs in a sandbox of its own"),
 ];
 
 /// Whether a program may use this name without declaring it.
 pub(crate) fn is_global(name: &str) -> bool {
     [ASYNC_CALLS, OTHER_CALLS, VALUES].iter().any(|names| names.contains(&name))
-        || name.strip_prefix("context_").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// What to do about a name that is neither declared nor global.
@@ -194,6 +188,6 @@ mod tests {
         for (name, _) in ELSEWHERE {
             assert!(!is_global(name), "{name}");
         }
-        assert!(is_global("context_3") && !is_global("context_x"));
+        assert!(is_global("agent") && is_global("Math"));
     }
 }

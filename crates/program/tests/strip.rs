@@ -9,7 +9,8 @@ use loopwright_types::Code;
 fn check(sources: &[&str], expected: &Expect) {
     let mut shown = String::new();
     for source in sources {
-        let program = parse("test.ts", source).unwrap_or_else(|report| panic!("{source}\n{report}"));
+        let program =
+            parse("test.ts", source).unwrap_or_else(|report| panic!("{source}\n{report}"));
         assert_same_shape(source, &program.code);
         shown += &program.code.replace(' ', "·");
         shown += "\n";
@@ -267,8 +268,30 @@ fn typescript_with_a_runtime_meaning_is_refused_by_name() {
 
 #[test]
 fn plain_javascript_runs_as_it_is() {
-    let source = "label: for (const x of [1, 2]) { if (x < 2 && x > 1) continue label; y = x <y> (z) }";
+    let source =
+        "label: for (const x of [1, 2]) { if (x < 2 && x > 1) continue label; y = x <y> (z) }";
     assert_eq!(parse("a.js", source).unwrap().code, source);
     // The same text means a generic call in TypeScript.
     assert_ne!(parse("a.ts", source).unwrap().code, source);
+}
+
+#[test]
+fn a_type_that_holds_operators_apart_is_refused() {
+    let cases = [
+        ("a + b as number * c", false),
+        ("a ** b as number ** c", false),
+        ("-a as number ** c", false),
+        ("a && b as unknown ?? c", false),
+        ("a ?? b satisfies unknown && c", false),
+        ("a + b as any as number * c", false),
+        ("(a + b as number) * c", true),
+        ("a * b as number + c", true),
+        ("a + b as number + c", true),
+        ("a || b as number || c", true),
+        ("a as number ** c", true),
+        ("c * (a as number) + (b as number) * c", true),
+    ];
+    for (source, fits) in cases {
+        assert_eq!(parse("a.ts", source).is_ok(), fits, "{source}");
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::Stripper;
 use oxc_ast::ast::*;
-use oxc_span::GetSpan;
+use oxc_span::{GetSpan, Span};
+use oxc_syntax::precedence::{GetPrecedence, Precedence};
 
 impl Stripper<'_, '_> {
     /// Blanks the type that ends an expression, as in `a as T`.
@@ -15,6 +16,36 @@ impl Stripper<'_, '_> {
         let continues = matches!(self.eraser.byte(next), b'(' | b'[' | b'`');
         if continues && self.eraser.breaks_line(end, next) {
             self.eraser.put(self.eraser.next_token(start), b';');
+        }
+    }
+
+    /// Refuses `a + b as T * c`: with the type gone, `b * c` would come first.
+    pub(super) fn typed_operand(&mut self, left: &Expression<'_>, outer: Precedence, whole: Span) {
+        let mut inner = left;
+        loop {
+            inner = match inner {
+                Expression::TSAsExpression(it) => &it.expression,
+                Expression::TSSatisfiesExpression(it) => &it.expression,
+                _ => break,
+            };
+        }
+        let own = match inner {
+            Expression::BinaryExpression(it) => it.operator.precedence(),
+            Expression::LogicalExpression(it) => it.operator.precedence(),
+            Expression::PrivateInExpression(_) => Precedence::Compare,
+            Expression::UnaryExpression(_) | Expression::AwaitExpression(_) => Precedence::Prefix,
+            _ => return,
+        };
+        let regroups = outer > own || outer == Precedence::Exponentiation;
+        let mixes = outer == Precedence::NullishCoalescing
+            && matches!(own, Precedence::LogicalOr | Precedence::LogicalAnd);
+        if !std::ptr::eq(inner, left) && (regroups || mixes) {
+            let construct = "a type between two operators that group differently without it";
+            self.refuse(
+                whole,
+                construct,
+                "put what has the type in parentheses: `(a + b as T) * c`",
+            );
         }
     }
 

@@ -125,7 +125,24 @@ impl<'a> Stripper<'_, 'a> {
         if it.export_kind.is_type() || (all_types && !it.specifiers.is_empty()) {
             return self.eraser.blank_statement(it.span);
         }
-        self.export_from_elsewhere(it.span);
+        if self.goal == Goal::Script {
+            return self.export_from_elsewhere(it.span);
+        }
+        let mut bindings = Vec::new();
+        for specifier in &it.specifiers {
+            if specifier.export_kind.is_type() {
+                self.blank_list_item(specifier.span);
+                continue;
+            }
+            let local = specifier.exported.name().to_string();
+            bindings.push(Binding::Named {
+                imported: specifier.local.name().to_string(),
+                local: local.clone(),
+            });
+            self.exports.push(local);
+        }
+        self.check_import(it.source.value.as_str(), it.source.span, &bindings, &[]);
+        self.record(it.source.value.as_str(), it.source.span, bindings, false);
     }
 
     /// `export * from "…"`.
@@ -137,7 +154,7 @@ impl<'a> Stripper<'_, 'a> {
     }
 
     fn export_from_elsewhere(&mut self, span: Span) {
-        let message = "a program cannot pass on another module's exports".to_owned();
+        let message = "another module's exports are not passed on like this".to_owned();
         let hint = "`import` the names, then export them by name";
         self.problem(Code::IMPORT_REFUSED, span, message, hint);
     }

@@ -4,6 +4,7 @@ use super::Stripper;
 use oxc_ast::ast::*;
 use oxc_ast_visit::{Visit, walk};
 use oxc_span::GetSpan;
+use oxc_syntax::precedence::GetPrecedence;
 use oxc_syntax::scope::ScopeFlags;
 
 impl<'a> Visit<'a> for Stripper<'_, 'a> {
@@ -93,6 +94,16 @@ impl<'a> Visit<'a> for Stripper<'_, 'a> {
         &mut self,
         _: &oxc_allocator::ArenaVec<'a, TSClassImplements<'a>>,
     ) {
+    }
+
+    fn visit_binary_expression(&mut self, it: &BinaryExpression<'a>) {
+        self.typed_operand(&it.left, it.operator.precedence(), it.span);
+        walk::walk_binary_expression(self, it);
+    }
+
+    fn visit_logical_expression(&mut self, it: &LogicalExpression<'a>) {
+        self.typed_operand(&it.left, it.operator.precedence(), it.span);
+        walk::walk_logical_expression(self, it);
     }
 
     fn visit_ts_as_expression(&mut self, it: &TSAsExpression<'a>) {
