@@ -24,14 +24,9 @@ impl Schemas {
 }
 
 fn compile(json: &Json, limits: &Limits) -> Result<Validator, Failure> {
-    let refused = |code, message: String, hint: Option<String>| {
-        let mut failure = Failure::new(Reason::Schema, code, message).not_sent();
-        failure.hint = hint;
-        failure
-    };
     let value: serde_json::Value = json.read().map_err(|error| {
-        refused(Code::SCHEMA_INVALID, format!("the response schema cannot be read: {error}"), None)
+        let message = format!("the response schema cannot be read: {error}");
+        Failure::new(Reason::Schema, Code::SCHEMA_INVALID, message).not_sent()
     })?;
-    loopwright_schema::compile(&value, limits)
-        .map_err(|error| refused(error.code(), error.to_string(), error.hint()))
+    Ok(loopwright_schema::compile(&value, limits)?)
 }

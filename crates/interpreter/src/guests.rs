@@ -1,14 +1,14 @@
 //! The guests of one run, as the drive loop wants them: protocol forms on one side, the bridge on the other.
 
 use crate::{
-    Completion, CompletionStatus, Guest, Interpreter, Limits, MainState, Record, RecordKind, Source,
-    Stop, TurnInput, TurnOutput, run_on_big_stack,
+    Completion, CompletionStatus, Guest, Interpreter, Limits, MainState, Record, RecordKind,
+    Source, Stop, TurnInput, TurnOutput,
 };
 use loopwright_protocol as protocol;
 use loopwright_types::{Code, Diagnostic, GuestId, Settings, Slot};
 use std::collections::HashMap;
 
-/// All guests of one run. Drive it from a thread made by [`run_on_big_stack`], or let each turn make its own.
+/// All guests of one run. Driving it inside [`crate::run_on_big_stack`] saves a thread hop per turn.
 pub struct Guests {
     interpreter: Interpreter,
     limits: Limits,
@@ -79,7 +79,8 @@ fn completion(completion: &protocol::Completion) -> Completion<'_> {
 }
 
 fn report(output: TurnOutput) -> Result<protocol::TurnReport, Stop> {
-    let records: Result<Vec<protocol::Record>, Stop> = output.records.into_iter().map(record).collect();
+    let records: Result<Vec<protocol::Record>, Stop> =
+        output.records.into_iter().map(record).collect();
     Ok(protocol::TurnReport {
         records: records?,
         ticks: output.ticks,
@@ -106,7 +107,8 @@ fn record(record: Record) -> Result<protocol::Record, Stop> {
         RecordKind::Error => protocol::RecordKind::Error,
         RecordKind::Note => protocol::RecordKind::Note,
     };
-    let text = String::from_utf8(record.bytes.into_vec()).map_err(|error| Stop::trap(error.to_string()))?;
+    let text = String::from_utf8(record.bytes.into_vec())
+        .map_err(|error| Stop::trap(error.to_string()))?;
     let json = protocol::Json::parse(text).map_err(|error| Stop::trap(error.to_string()))?;
     let position = (record.position.line > 0).then_some(record.position);
     Ok(protocol::Record { kind, scope: record.scope, position, json })

@@ -26,6 +26,7 @@ mod control; // the control block's layout
 mod engine; // wasmtime's configuration and its two stages of interruption
 mod error; // what can go wrong outside a program
 mod guest; // one running program
+mod guests; // the guests of one run, for the drive loop
 mod image; // the ready image
 mod interpreter; // the compiled guest, shared by all
 mod limits; // what one guest may use
@@ -38,6 +39,7 @@ pub use artefact::Prelude;
 pub use big_stack::{STACK_BYTES, run_on_big_stack};
 pub use error::Error;
 pub use guest::{Guest, Source};
+pub use guests::Guests;
 pub use interpreter::{Interpreter, Options};
 pub use limits::{GAS_PER_MS, Limits};
 pub use outbox::{Record, RecordKind};
