@@ -232,6 +232,7 @@ impl<'a> From<&'a LogView> for LogOut<'a> {
 struct RunOut<'a> {
     id: &'a RunId,
     status: RunStatus,
+    interrupted: bool,
     program: &'a str,
     digest: String,
     workspace: &'a str,
@@ -257,14 +258,16 @@ struct RunOut<'a> {
     result: Option<&'a Json>,
 }
 
-/// The whole run: `show --json`. Nothing for a run whose first entry is not there.
-pub fn run_json(view: &RunView) -> Option<String> {
+/// The whole run: `show --json`. Nothing for a run whose first entry is not there; `interrupted` says that
+/// the process that ran it is gone.
+pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
     let (header, finish) = (view.header()?, view.finish());
     let settings = header.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let groups = view.guest(loopwright_types::GuestId(0)).map(|guest| guest.groups.iter());
     Some(to_line(&RunOut {
         id: &header.run,
         status: view.status(),
+        interrupted,
         program: &header.program,
         digest: header.digest.to_string(),
         workspace: &header.workspace,

@@ -28,6 +28,6 @@ pub use line::line;
 pub use preview::{preview_json, preview_text};
 pub use run::{FinishView, GuestView, Header, LogView, RunView};
 pub use task::{AttemptDetail, TaskDetail};
-pub use text::{Paint, Piece, escape, escape_json, fit, row, width};
+pub use text::{Paint, Piece, escape, escape_json, escape_lines, fit, row, width};
 pub use time::{duration, figure, timestamp};
 pub use tree::{Tree, tree};

@@ -2,7 +2,7 @@
 //! when somebody asks for it (`show --task`), never kept for all calls.
 
 use super::json::{FailureOut, UsageOut, to_line};
-use super::text::escape;
+use super::text::{escape, escape_lines};
 use super::tree::usage;
 use super::{Paint, duration, timestamp};
 use loopwright_protocol::{CallEntry, Entry, Json, Outcome, Progress, SettleEntry, TaskRequest};
@@ -47,27 +47,20 @@ pub struct AttemptDetail {
 const MESSAGES_MAX: usize = 50;
 
 impl TaskDetail {
-    /// Takes the entries of one call out of a run's; nothing when the run has no such call.
-    pub fn collect<'a>(
-        entries: impl IntoIterator<Item = &'a Entry>,
-        wanted: CallId,
-    ) -> Option<Self> {
-        let mut detail: Option<Self> = None;
-        for entry in entries {
-            match (entry, &mut detail) {
-                (Entry::Called(call), None) if call.call == wanted => {
-                    let call = CallEntry::clone(call);
-                    detail = Some(Self { call, attempts: Vec::new(), settled: None });
-                }
-                (entry, Some(detail)) => detail.take(entry),
-                _ => {}
+    /// Looks for a call in a run's entries: give each entry in order, and `found` fills up.
+    pub fn follow(found: &mut Option<Self>, wanted: CallId, entry: &Entry) {
+        match (entry, found) {
+            (Entry::Called(call), found @ None) if call.call == wanted => {
+                let call = CallEntry::clone(call);
+                *found = Some(Self { call, attempts: Vec::new(), settled: None });
             }
+            (entry, Some(detail)) => detail.take(entry),
+            _ => {}
         }
-        detail
     }
 
     /// Takes the next entry, if it is about this call.
-    pub fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &Entry) {
         let wanted = self.call.call;
         match entry {
             Entry::AttemptStarted(start) if start.call == wanted => {
@@ -150,7 +143,7 @@ impl TaskDetail {
         let request = call.request.read::<TaskRequest>().ok().filter(|_| call.kind.is_task());
         match request {
             Some(request) => {
-                block(&mut out, paint, "prompt", &lines(&request.prompt));
+                block(&mut out, paint, "prompt", &escape_lines(&request.prompt));
                 if let Some(schema) = &request.schema {
                     block(&mut out, paint, "schema", &json_lines(schema));
                 }
@@ -163,7 +156,12 @@ impl TaskDetail {
                 let told =
                     format!("{}[{}]: {}", failure.reason.as_str(), failure.code, failure.message);
                 let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}"));
-                block(&mut out, paint, "failure", &lines(&(told + &hint.unwrap_or_default())));
+                block(
+                    &mut out,
+                    paint,
+                    "failure",
+                    &escape_lines(&(told + &hint.unwrap_or_default())),
+                );
             }
             None => {}
         }
@@ -221,19 +219,14 @@ fn block(out: &mut String, paint: Paint, title: &str, lines: &str) {
     out.push('\n');
 }
 
-/// Text with its own line breaks kept and everything else escaped.
-fn lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
-}
-
 /// A string as its text, anything else as indented JSON.
 fn json_lines(value: &Json) -> String {
     if let Ok(text) = value.read::<String>() {
-        return lines(&text);
+        return escape_lines(&text);
     }
     let pretty = value.read::<serde_json::Value>();
     let pretty = pretty.and_then(|value| serde_json::to_string_pretty(&value));
-    lines(&pretty.unwrap_or_else(|_| value.text().to_owned()))
+    escape_lines(&pretty.unwrap_or_else(|_| value.text().to_owned()))
 }
 
 #[derive(Serialize)]

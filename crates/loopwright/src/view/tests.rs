@@ -9,8 +9,18 @@ use loopwright_types::{CallId, RunStatus};
 use script::{Script, audit, finished_audit, hostile, program};
 use serde_json::{Value, json};
 
+const PLAIN: Tree =
+    Tree { paint: Paint { colour: false }, columns: None, logs_max: 20, interrupted: false };
+
+fn detail_of(script: &Script, call: u32) -> Option<TaskDetail> {
+    let mut found = None;
+    let follow = |entry| TaskDetail::follow(&mut found, CallId(call), entry);
+    script.entries.iter().for_each(follow);
+    found
+}
+
 fn check_tree(script: &Script, columns: Option<usize>, expected: &Expect) {
-    let with = Tree { paint: Paint::default(), columns, logs_max: 20 };
+    let with = Tree { columns, ..PLAIN };
     expected.assert_eq(&tree(&script.view(), with));
 }
 
@@ -90,11 +100,17 @@ fn a_run_under_way_tells_what_it_does_now() {
 }
 
 #[test]
+fn a_run_whose_process_is_gone_is_interrupted_not_running() {
+    let view = audit().view();
+    let text = tree(&view, Tree { interrupted: true, ..PLAIN });
+    assert!(text.starts_with("audit.ts  interrupted, last entry after 1.5 s\n"), "{text}");
+    let run: Value = serde_json::from_str(&run_json(&view, true).unwrap()).unwrap();
+    assert_eq!((&run["status"], &run["interrupted"]), (&json!("running"), &json!(true)));
+}
+
+#[test]
 fn no_row_is_wider_than_forty_columns() {
-    let text = tree(
-        &finished_audit().view(),
-        Tree { paint: Paint::default(), columns: Some(40), logs_max: 20 },
-    );
+    let text = tree(&finished_audit().view(), Tree { columns: Some(40), ..PLAIN });
     assert!(text.lines().all(|row| width(row) <= 40), "{text}");
     check_tree(
         &finished_audit(),
@@ -137,7 +153,7 @@ fn no_row_is_wider_than_forty_columns() {
 
 #[test]
 fn colours_do_not_change_a_word() {
-    let plain = Tree { paint: Paint::default(), columns: Some(60), logs_max: 5 };
+    let plain = Tree { columns: Some(60), ..PLAIN };
     let coloured = Tree { paint: Paint { colour: true }, ..plain };
     let view = finished_audit().view();
     let mut text = tree(&view, coloured);
@@ -152,7 +168,7 @@ fn colours_do_not_change_a_word() {
 #[test]
 fn hostile_text_reaches_no_output_as_it_is() {
     let script = hostile();
-    let with = Tree { paint: Paint::default(), columns: None, logs_max: 20 };
+    let with = PLAIN;
     let mut view = RunView::new();
     let mut all = String::new();
     for entry in &script.entries {
@@ -163,9 +179,9 @@ fn hostile_text_reaches_no_output_as_it_is() {
             all += &(text + "\n");
         }
     }
-    let detail = TaskDetail::collect(&script.entries, CallId(0)).unwrap();
+    let detail = detail_of(&script, 0).unwrap();
     all += &tree(&view, with);
-    all += &run_json(&view).unwrap();
+    all += &run_json(&view, false).unwrap();
     all += &detail.json();
     all += &detail.text(with.paint);
     let bad = all.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
@@ -248,7 +264,8 @@ fn events_are_lines_of_json_with_stable_names() {
 
 #[test]
 fn the_json_of_a_run_holds_everything_shown() {
-    let run: Value = serde_json::from_str(&run_json(&finished_audit().view()).unwrap()).unwrap();
+    let run: Value =
+        serde_json::from_str(&run_json(&finished_audit().view(), false).unwrap()).unwrap();
     assert_eq!(run["id"], "20261120-ab12");
     assert_eq!(run["status"], "degraded");
     assert_eq!(run["result"], json!({"files": 2}));
@@ -272,7 +289,7 @@ fn the_json_of_a_run_holds_everything_shown() {
 
 #[test]
 fn one_task_is_shown_with_every_attempt() {
-    let detail = TaskDetail::collect(&finished_audit().entries, CallId(2)).unwrap();
+    let detail = detail_of(&finished_audit(), 2).unwrap();
     expect![[r#"
         task       2 (line 3, column 9)
         kind       task
@@ -291,7 +308,7 @@ fn one_task_is_shown_with_every_attempt() {
         timeout[LW0502]: `check b.rs` took longer than 5 s
     "#]]
     .assert_eq(&detail.text(Paint::default()));
-    assert!(TaskDetail::collect(&finished_audit().entries, CallId(99)).is_none());
+    assert!(detail_of(&finished_audit(), 99).is_none());
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub fn escape(text: &str) -> std::borrow::Cow<'_, str> {
     out.into()
 }
 
+/// The same for a text of several lines, whose line breaks are kept.
+pub fn escape_lines(text: &str) -> String {
+    text.lines().map(|line| escape(line)).collect::<Vec<_>>().join("\n")
+}
+
 /// JSON text that is safe on a terminal and is one line, and is still the same value: white space
 /// outside strings becomes a space and what a terminal would act on becomes `\u001b`.
 pub fn escape_json(text: &str) -> std::borrow::Cow<'_, str> {

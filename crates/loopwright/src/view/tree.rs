@@ -13,6 +13,8 @@ pub struct Tree {
     pub columns: Option<usize>,
     /// Log lines shown, the last ones.
     pub logs_max: usize,
+    /// Whether the process that ran it is gone, so that it does not run although no entry says so.
+    pub interrupted: bool,
 }
 
 /// Longest result shown, in characters; `show --json` has all of it.
@@ -63,9 +65,13 @@ impl Writer {
         } else {
             format!(" in {took}")
         };
-        let colour = status_colour(status);
+        let (word, colour) = if self.with.interrupted {
+            ("interrupted", Paint::yellow as fn(Paint, &str) -> String)
+        } else {
+            (status.as_str(), status_colour(status))
+        };
         let program = format!("{}  ", escape(&header.program));
-        self.row(&[(&program, Paint::bold), (status.as_str(), colour), (&took, Paint::plain)]);
+        self.row(&[(&program, Paint::bold), (word, colour), (&took, Paint::plain)]);
         self.fact("run", header.run.as_str());
         let started = timestamp(header.started);
         let (day, time) = (&started[..10], &started[11..19]);
