@@ -10,7 +10,7 @@ pub(crate) use front_matter::name_in_ruins;
 pub(crate) use read::{Problem, read};
 
 use loopwright_protocol::{Json, Subagent};
-use loopwright_types::{Digest, Effects, Failure, Micros, Reason};
+use loopwright_types::{Code, Digest, Effects, Failure, Micros, Reason};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -178,18 +178,15 @@ impl Definition {
         }
     }
 
-    /// Why its tasks cannot be served, if so: no driver of this version talks to models.
-    pub fn unserved(&self) -> Option<Failure> {
-        if self.runner != Runner::Model {
-            return None;
-        }
-        let model = self.model.as_deref().map(|model| format!(" `{model}`")).unwrap_or_default();
+    /// Why a task for it fails where it needs a model: no driver of this version talks to one. `model` is the task's own.
+    pub fn needs_model(&self, model: Option<&str>) -> Failure {
+        let model = model.or(self.model.as_deref());
+        let shown = model.map(|model| format!(" `{}`", crate::text::shown(model, 100)));
+        let shown = shown.unwrap_or_default();
         let message =
-            format!("subagent `{}` needs a model{model} and no driver serves one", self.name);
-        let failure =
-            Failure::new(Reason::Provider, loopwright_types::Code::MODEL_UNAVAILABLE, message);
-        Some(failure.not_sent().hint(
-            "run with `--model mock`, or give the subagent a program with `driver: command` and `command: […]`",
-        ))
+            format!("subagent `{}` needs a model{shown} and no driver serves one", self.name);
+        Failure::new(Reason::Provider, Code::MODEL_UNAVAILABLE, message).not_sent().hint(
+            "run with `--model mock`, or give the subagent a program: `driver: command` and `command: […]`",
+        )
     }
 }

@@ -81,25 +81,27 @@ impl Registry {
         self.iter().map(|definition| definition.subagent()).collect()
     }
 
-    /// Why a task for this subagent fails before anything is sent, if it does: unknown, broken, or without a driver.
-    pub fn refusal(&self, name: &str) -> Option<Failure> {
-        if let Some(definition) = self.get(name) {
-            return definition.unserved();
-        }
-        let Some(cause) = self.broken(name) else { return Some(self.unknown(name)) };
+    /// The names that broken files have or seem to have, with what is wrong.
+    pub fn broken_definitions(&self) -> impl Iterator<Item = (&String, &Diagnostic)> {
+        self.broken.iter()
+    }
+
+    /// Why a task for a subagent that cannot be used fails: its definition is broken, or there is none.
+    pub fn refusal(&self, name: &str) -> Failure {
+        let Some(cause) = self.broken(name) else { return self.unknown(name) };
         let at = cause.location.as_ref();
         let place = at.map(|at| format!("{}:{}: ", at.file, at.position.line)).unwrap_or_default();
         let message =
             format!("the definition of subagent `{name}` is broken: {place}{}", cause.message);
         let failure = Failure::new(Reason::Policy, cause.code, message).not_sent();
-        Some(match &cause.hint {
+        match &cause.hint {
             Some(hint) => failure.hint(hint.clone()),
             None => failure,
-        })
+        }
     }
 
     fn unknown(&self, name: &str) -> Failure {
-        let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+        let shown = crate::text::shown(name, 100);
         let message = format!("subagent `{shown}` is not defined");
         let known: Vec<&str> = self.definitions.keys().map(String::as_str).take(20).collect();
         let hint = format!(

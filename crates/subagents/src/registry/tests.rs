@@ -95,11 +95,6 @@ fn the_mock_model_serves_models_and_leaves_commands_alone() {
             ["p", "mock", "mock"],
         ])
     );
-    let refusal = plain.refusal("m").unwrap();
-    assert_eq!((refusal.code, refusal.sent), (Code::MODEL_UNAVAILABLE, false));
-    assert!(refusal.hint.unwrap().contains("--model mock"));
-    assert_eq!(mocked.refusal("m"), None);
-    assert_eq!(plain.refusal("c"), None);
 }
 
 #[test]
@@ -148,11 +143,11 @@ fn broken_files_are_named_and_the_others_still_load() {
     let names: Vec<_> = registry.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["general-purpose", "good"]);
     for name in ["binary", "folder", "huge", "link", "nameless", "twin", "wrong", "broken-yaml"] {
-        let refusal = registry.refusal(name).unwrap();
+        let refusal = registry.refusal(name);
         assert_eq!((refusal.code, refusal.sent), (Code::DEFINITION_INVALID, false), "{name}");
         assert!(refusal.message.contains(".md:"), "{}", refusal.message);
     }
-    let unknown = registry.refusal("nobody").unwrap();
+    let unknown = registry.refusal("nobody");
     assert_eq!(unknown.code, Code::SUBAGENT_UNKNOWN);
     assert!(unknown.hint.unwrap().contains("`good`"));
 }

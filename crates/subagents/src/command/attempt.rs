@@ -1,0 +1,322 @@
+//! One attempt at a task by one process: feed it, follow it, and end it with everything it started.
+
+use super::answer::{self, Answer};
+use super::output::{Lines, Tail};
+use super::process::{self, Signal};
+use super::spawn;
+use crate::definition::{CommandLine, Definition, Runner};
+use loopwright_host::Reporter;
+use loopwright_protocol::{Outcome, Progress};
+use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+/// Time between `SIGTERM` and `SIGKILL`.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// How long output is still read when the command has ended and something else keeps its pipes open.
+const DRAIN: Duration = Duration::from_millis(250);
+/// How long a process that was killed may take to go; the kernel can hold it longer in rare cases.
+const GONE: Duration = Duration::from_secs(2);
+/// Pieces in which output is read.
+const STDOUT_PIECE: usize = 16 << 10;
+const STDERR_PIECE: usize = 2 << 10;
+
+/// Everything one attempt needs.
+pub(crate) struct Job {
+    pub(crate) call: CallId,
+    pub(crate) attempt: Attempt,
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) request: Vec<u8>,
+    /// Names the attempt in the environment of what it starts.
+    pub(crate) mark: String,
+    /// What the task has left, and what the definition allows one attempt.
+    pub(crate) limits: [Option<Duration>; 2],
+    pub(crate) answer_bytes_max: usize,
+    pub(crate) reporter: Arc<dyn Reporter>,
+    pub(crate) cancelled: oneshot::Receiver<()>,
+    /// Told when its process group begins, and when it is over.
+    pub(crate) group: Box<dyn Fn(Option<u32>) + Send>,
+}
+
+/// Runs the command to its end.
+pub(crate) async fn run(job: Job, workspace: &Path) -> (Outcome, Usage) {
+    let Runner::Command(line) = &job.definition.runner else {
+        unreachable!("only commands are given to this driver");
+    };
+    let began = Instant::now();
+    let child = match spawn::spawn(line, &job.definition, workspace, &job.mark) {
+        Ok(child) => child,
+        Err(failure) => return (Outcome::Failed(failure), Usage::default()),
+    };
+    let program = line.clone();
+    let served = Served::new(job, child, began).follow().await;
+    served.outcome(&program)
+}
+
+/// Why an attempt is being ended from outside.
+enum Stop {
+    Cancelled,
+    /// The task's time is over, or the definition's for one attempt.
+    Timeout(Duration, bool),
+    Refused(Failure),
+}
+
+/// What happens next to a process that is being watched.
+enum Next {
+    /// Until it is stopped at this time, if there is one.
+    Runs(Option<Instant>),
+    /// `SIGTERM` was sent; `SIGKILL` follows.
+    Terminated(Instant),
+    /// `SIGKILL` was sent; after this time nobody waits any more.
+    Killed(Instant),
+    /// It has ended; output is read until then.
+    Ended(Instant),
+}
+
+struct Served {
+    job: Job,
+    child: Child,
+    group: u32,
+    lines: Lines,
+    tail: Tail,
+    next: Next,
+    stop: Option<Stop>,
+    status: Option<ExitStatus>,
+}
+
+impl Served {
+    fn new(job: Job, child: Child, began: Instant) -> Self {
+        // The process leads its group and is not reaped yet, so its id is there and is ours.
+        let group = child.id().unwrap_or(0);
+        (job.group)(Some(group));
+        let start_ticks = process::start_ticks(group);
+        let progress = Progress::Process { pid: group, start_ticks };
+        job.reporter.progressed(job.call, job.attempt, progress);
+        let limit = job.limits.iter().flatten().min();
+        let next = Next::Runs(limit.and_then(|limit| began.checked_add(*limit)));
+        let lines = Lines::new(job.answer_bytes_max);
+        Self { job, child, group, lines, tail: Tail::default(), next, stop: None, status: None }
+    }
+
+    /// Feeds and reads the process until it has ended and its pipes are closed or abandoned.
+    async fn follow(mut self) -> Self {
+        let (mut stdin, mut stdout) = (self.child.stdin.take(), self.child.stdout.take());
+        let mut stderr = self.child.stderr.take();
+        let (mut out, mut err) = (vec![0; STDOUT_PIECE], vec![0; STDERR_PIECE]);
+        let request = std::mem::take(&mut self.job.request);
+        let mut sent = 0;
+        while self.goes_on(stdout.is_some() || stderr.is_some()) {
+            let due = self.due();
+            tokio::select! {
+                written = write(&mut stdin, &request[sent..]), if stdin.is_some() => match written {
+                    Ok(count) if count > 0 && sent + count < request.len() => sent += count,
+                    // A worker that does not read its request is no error; dropping the pipe is its end.
+                    _ => stdin = None,
+                },
+                read = read(&mut stdout, &mut out), if stdout.is_some() => match read {
+                    0 => stdout = None,
+                    count => self.take_output(&out[..count]),
+                },
+                read = read(&mut stderr, &mut err), if stderr.is_some() => match read {
+                    0 => stderr = None,
+                    count => self.tail.push(&err[..count]),
+                },
+                status = self.child.wait(), if self.status.is_none() => self.ended(status.ok()),
+                _ = &mut self.job.cancelled, if self.stop.is_none() && self.status.is_none() => {
+                    self.terminate(Stop::Cancelled);
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.time_is_up(),
+            }
+        }
+        if self.status.is_none() || stdout.is_some() || stderr.is_some() || self.stop.is_some() {
+            // Something may have left the group: it is found by its environment.
+            process::signal_marked(&self.job.mark, Signal::Kill);
+        }
+        self
+    }
+
+    fn goes_on(&self, pipe_is_open: bool) -> bool {
+        match self.next {
+            Next::Ended(until) => pipe_is_open && Instant::now() < until,
+            Next::Killed(until) => Instant::now() < until,
+            Next::Runs(_) | Next::Terminated(_) => true,
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match self.next {
+            Next::Runs(at) => at,
+            Next::Terminated(at) | Next::Killed(at) | Next::Ended(at) => Some(at),
+        }
+    }
+
+    fn take_output(&mut self, bytes: &[u8]) {
+        if self.stop.is_some() {
+            return;
+        }
+        let job = &self.job;
+        let mut tell = |line| {
+            job.reporter.progressed(job.call, job.attempt, Progress::Message(line));
+        };
+        if let Err(failure) = self.lines.push(bytes, &mut tell) {
+            self.terminate(Stop::Refused(failure));
+        }
+    }
+
+    /// The process has ended: what is left of its group goes with it.
+    fn ended(&mut self, status: Option<ExitStatus>) {
+        // Right after the process was collected its number cannot have been given to another yet: numbers are
+        // handed out in a circle. Later it could, so the group is forgotten here.
+        process::signal_group(self.group, Signal::Kill);
+        (self.job.group)(None);
+        self.status = Some(status.unwrap_or_default());
+        let drain = if self.stop.is_some() { Duration::ZERO } else { DRAIN };
+        self.next = Next::Ended(Instant::now() + drain);
+    }
+
+    fn terminate(&mut self, stop: Stop) {
+        self.stop = Some(stop);
+        if self.status.is_none() {
+            process::signal_group(self.group, Signal::Terminate);
+            self.next = Next::Terminated(Instant::now() + GRACE);
+        }
+    }
+
+    fn time_is_up(&mut self) {
+        match self.next {
+            Next::Runs(_) => {
+                let [task, own] = self.job.limits;
+                let is_own = own.is_some_and(|own| task.is_none_or(|task| own < task));
+                let limit = if is_own { own } else { task };
+                self.terminate(Stop::Timeout(limit.unwrap_or_default(), is_own));
+            }
+            Next::Terminated(_) => {
+                process::signal_group(self.group, Signal::Kill);
+                self.next = Next::Killed(Instant::now() + GONE);
+            }
+            // The loop sees by itself that nobody waits any more.
+            Next::Killed(_) | Next::Ended(_) => {}
+        }
+    }
+
+    fn outcome(mut self, line: &CommandLine) -> (Outcome, Usage) {
+        if self.status.is_none() {
+            (self.job.group)(None);
+        }
+        let job = &self.job;
+        let mut tell = |line| {
+            job.reporter.progressed(job.call, job.attempt, Progress::Message(line));
+        };
+        let last = match self.stop {
+            Some(Stop::Refused(_)) => None,
+            _ => self.lines.finish(&mut tell),
+        };
+        let answer = last.map(|last| answer::read(last, job.answer_bytes_max));
+        // What a failed attempt says it used is counted all the same.
+        let usage = answer.as_ref().and_then(|it| it.as_ref().ok()).map(|it| it.usage);
+        let usage = usage.unwrap_or_default();
+        let outcome = match self.stop.take() {
+            Some(stop) => Outcome::Failed(stopped(stop, &job.definition.name)),
+            None => {
+                let status = self.status.unwrap_or_default();
+                conclude(answer, status, &self.tail.text(), line, &job.definition.name)
+            }
+        };
+        (outcome, usage)
+    }
+}
+
+fn stopped(stop: Stop, name: &str) -> Failure {
+    match stop {
+        Stop::Refused(mut failure) => {
+            failure.message = format!("subagent `{name}`: {}", failure.message);
+            failure
+        }
+        Stop::Cancelled => {
+            Failure::new(Reason::Cancelled, Code::CANCELLED, "the task was cancelled")
+        }
+        Stop::Timeout(limit, is_own) => {
+            let millis = limit.as_millis();
+            let message = format!("subagent `{name}` did not answer within `{millis}` ms");
+            let failure = Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, message);
+            match is_own {
+                true => failure.hint("raise `timeout` in its definition").retryable(),
+                false => failure.hint("raise `timeoutMs` of the task, or `task.timeout_ms`"),
+            }
+        }
+    }
+}
+
+/// How a process that ended by itself answered.
+fn conclude(
+    answer: Option<Result<Answer, Failure>>,
+    status: ExitStatus,
+    stderr: &str,
+    line: &CommandLine,
+    name: &str,
+) -> Outcome {
+    let (stated, unusable) = match answer {
+        Some(Ok(Answer { result: Ok(json), .. })) if status.success() => {
+            return Outcome::Done(json);
+        }
+        Some(Ok(Answer { result, .. })) => (result.err(), None),
+        Some(Err(failure)) => (None, Some(failure)),
+        None => (None, None),
+    };
+    let said = match (&stated, stderr) {
+        (Some(stated), _) => format!(": {}", stated.message),
+        (None, "") => String::new(),
+        (None, stderr) => format!("; standard error ends `{stderr}`"),
+    };
+    let (how, retryable) = match (status.signal(), status.code().unwrap_or_default()) {
+        (Some(signal), _) => (format!("was ended by signal {signal}"), true),
+        (None, 0) if stated.is_some() => ("failed".to_owned(), false),
+        (None, 0) => return Outcome::Failed(no_answer(unusable, name, &said)),
+        (None, code) => {
+            let program = crate::text::shown(&line.program, 100);
+            (format!("ended with exit status {code} of `{program}`"), may_pass(code))
+        }
+    };
+    let message = format!("subagent `{name}` {how}{said}");
+    let mut failure = Failure::new(Reason::Provider, Code::COMMAND_FAILED, message);
+    failure.retryable = stated.and_then(|stated| stated.retryable).unwrap_or(retryable);
+    Outcome::Failed(failure)
+}
+
+/// The failure of a process that ended in order and said nothing that can be used.
+fn no_answer(unusable: Option<Failure>, name: &str, said: &str) -> Failure {
+    let mut failure = unusable.unwrap_or_else(|| {
+        let hint = "print `{\"result\": …}` as the last line of standard output";
+        answer::unusable("it ended without an answer", hint)
+    });
+    failure.message = format!("subagent `{name}`: {}{said}", failure.message);
+    failure
+}
+
+/// Whether an exit status may be different next time. The numbers of `sysexits.h` say that the request or the setup
+/// is wrong, but for 75, and a shell uses 126 and 127 for a command that is not there.
+fn may_pass(code: i32) -> bool {
+    code == 75 || !matches!(code, 64..=78 | 126 | 127)
+}
+
+async fn write(stdin: &mut Option<ChildStdin>, bytes: &[u8]) -> std::io::Result<usize> {
+    match stdin {
+        Some(stdin) => stdin.write(bytes).await,
+        None => Ok(0),
+    }
+}
+
+/// Reads a piece; 0 is the end, and so is an error.
+async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, piece: &mut [u8]) -> usize {
+    match pipe {
+        Some(pipe) => pipe.read(piece).await.unwrap_or(0),
+        None => 0,
+    }
+}

@@ -1,0 +1,5 @@
+//! The drivers as the engine uses them: dispatch, reports, cancel, shutdown.
+
+mod mock;
+mod processes;
+mod support;
