@@ -103,7 +103,10 @@ impl Frame {
             }
             let number_text = self.paint(BLUE, &format!("{number:>digits$}"));
             let line = window.cut(line);
-            write!(out, "\n {number_text} {bar} {}", line.trim_end()).ok();
+            write!(out, "\n {number_text} {bar}").ok();
+            if !line.trim_end().is_empty() {
+                write!(out, " {}", line.trim_end()).ok();
+            }
             if number == position.line {
                 let carets = self.paint(colour, &"^".repeat(window.mark_width));
                 let pad = " ".repeat(window.mark_start);

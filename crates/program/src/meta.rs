@@ -219,13 +219,19 @@ impl Reader<'_, '_> {
     /// A number from 0, in units of `1 / scale`, rounded down.
     fn amount(&mut self, path: &str, value: &Literal, scale: f64) -> Option<u64> {
         let number = match &value.kind {
-            Kind::Number(number) => number.as_f64().filter(|number| *number >= 0.0),
+            Kind::Number(number) => number.as_f64(),
             Kind::Null => return None,
             _ => None,
         };
-        if number.is_none() {
-            self.invalid(value.span, path, "a number from 0", value);
+        match number {
+            None => self.invalid(value.span, path, "a number from 0", value),
+            Some(number) if number < 0.0 => {
+                let message = format!("`{path}` takes a number from 0, not `{number}`");
+                self.problems.push(self.text.error(Code::META_INVALID, value.span, message));
+            }
+            Some(_) => {}
         }
+        // From a negative number this is zero, but then there is no program either.
         number.map(|number| (number * scale) as u64)
     }
 }

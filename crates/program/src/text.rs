@@ -32,6 +32,14 @@ impl Language {
     }
 }
 
+/// A number with a comma between groups of three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(|group| String::from_utf8_lossy(group)).collect();
+    groups.join(",")
+}
+
 /// A program's text before anything is done to it.
 pub(crate) struct Text<'s> {
     pub(crate) name: &'s str,
@@ -49,7 +57,8 @@ impl<'s> Text<'s> {
     pub(crate) fn new(name: &'s str, source: &'s str) -> Result<Self, Report> {
         let source = source.strip_prefix('\u{feff}').unwrap_or(source);
         if source.len() > PROGRAM_BYTES_MAX {
-            let message = format!("`{name}` is {} bytes (limit {PROGRAM_BYTES_MAX})", source.len());
+            let (bytes, limit) = (grouped(source.len()), grouped(PROGRAM_BYTES_MAX));
+            let message = format!("`{name}` is {bytes} bytes (limit {limit})");
             let hint = "hand data to the program as `args`, or read it with `tools.readFile`";
             let diagnostic = Diagnostic::new(Code::PROGRAM_TOO_LARGE, message).hint(hint);
             return Err(Report { source: String::new(), diagnostics: vec![diagnostic] });

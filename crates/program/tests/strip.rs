@@ -118,7 +118,7 @@ fn classes_lose_what_only_typescript_knows() {
     check(
         &[
             "class A<T> extends B<T> implements C, D<T> { }",
-            "class implements A { }",
+            "x = class implements A { }",
             "class A { private readonly b: 1 = 1; static override c?: 2; d!: 3 }",
             "class A { public async *b<T>(c?: T): D { } protected get e(): 1 { return 1 } }",
             "class A { constructor(a: 1); constructor(a: any) { } b(): void; b() { } }",
@@ -130,7 +130,7 @@ fn classes_lose_what_only_typescript_knows() {
         ],
         &expect![[r#"
             class·A····extends·B·······················{·}
-            class··············{·}
+            x·=·class··············{·}
             class·A·{·;················b····=·1;·static··········c····;·d·;···}
             class·A·{·;······async·*b···(c····)····{·}·;·········get·e()····{·return·1·}·}
             class·A·{·;··················constructor(a·····)·{·}·;··········b()·{·}·}
@@ -160,7 +160,7 @@ fn what_is_left_never_joins_its_neighbour() {
             "class A { static: T\nb() { } }",
             "class A { b: T\n['c'] = 1 }",
             "class A { b = c as T\n['d'] = 1 }",
-            "class A { b = 1\nc(): void\n[d]() { } }",
+            "class A { b = 1\nc(): void\nc() { } }",
         ],
         &expect![[r#"
             x·=·a·;···
@@ -194,7 +194,7 @@ fn what_is_left_never_joins_its_neighbour() {
             ['d']·=·1·}
             class·A·{·b·=·1
             ;········
-            [d]()·{·}·}
+            c()·{·}·}
         "#]],
     );
 }
