@@ -26,8 +26,10 @@ pub(crate) struct Guest {
     pub unsettled: BTreeSet<CallId>,
     /// Durably settled calls that the next turn delivers, in order.
     pub deliverable: Vec<CallId>,
-    /// Between the command and its report.
-    pub turning: bool,
+    /// Calls whose outcome was not delivered yet, settled ones included.
+    pub owed: usize,
+    /// Has had no turn yet.
+    pub fresh: bool,
     pub main: MainState,
     pub value: Option<Json>,
     pub error: Option<Diagnostic>,
@@ -78,15 +80,31 @@ struct GuestError {
     name: String,
     message: String,
     stack: String,
+    #[serde(deserialize_with = "known_code")]
     code: Option<Code>,
     hint: Option<String>,
+    reason: Option<String>,
 }
 
 impl Default for GuestError {
     fn default() -> Self {
         let (name, message) = ("Error".to_owned(), "<unreadable>".to_owned());
-        Self { name, message, stack: String::new(), code: None, hint: None }
+        Self { name, message, stack: String::new(), code: None, hint: None, reason: None }
     }
+}
+
+impl GuestError {
+    /// Whether it only says that its call was cancelled: nobody has to handle that.
+    fn is_cancellation(&self) -> bool {
+        self.reason.as_deref() == Some(Reason::Cancelled.as_str())
+    }
+}
+
+/// A program may give its errors any `code`; only ours mean something here.
+fn known_code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let number = text.and_then(|text| text.strip_prefix("LW")?.parse().ok());
+    Ok(number.map(Code).filter(|code| code.title().is_some()))
 }
 
 #[derive(Deserialize)]
@@ -105,7 +123,8 @@ impl Guest {
             phase: None,
             unsettled: BTreeSet::new(),
             deliverable: Vec::new(),
-            turning: false,
+            owed: 0,
+            fresh: true,
             main: MainState::Pending,
             value: None,
             error: None,
@@ -118,10 +137,13 @@ impl Guest {
 impl Engine {
     /// Starts a turn that delivers everything deliverable.
     pub(crate) fn begin_turn(&mut self, id: GuestId) {
+        assert!(self.turning.is_none(), "a run has one turn at a time");
+        self.turning = Some(id);
         let guest = &mut self.guests[id.0 as usize];
-        assert!(!guest.turning && !guest.ended, "a guest runs one turn at a time");
-        guest.turning = true;
+        assert!(!guest.ended, "a guest that has ended gets no more turns");
+        guest.fresh = false;
         let settled = std::mem::take(&mut guest.deliverable);
+        guest.owed -= settled.len();
         let completions = settled.iter().filter_map(|call| self.completion(*call)).collect();
         let (now, budget) = (self.now, self.ledger.readable());
         let readable = budget.map(|figure| figure.is_finite().then_some(figure));
@@ -142,9 +164,8 @@ impl Engine {
 
     /// Takes what a guest did in its turn.
     pub(crate) fn on_turned(&mut self, id: GuestId, report: TurnReport) {
-        let guest = &mut self.guests[id.0 as usize];
-        guest.turning = false;
-        if guest.ended {
+        self.turning.take_if(|turning| *turning == id);
+        if self.guests[id.0 as usize].ended {
             return;
         }
         for record in report.records {
@@ -183,6 +204,9 @@ impl Engine {
                 self.append(Entry::Logged(LogEntry { guest: id, now, level, text, position }));
             }
             RecordKind::Note => self.on_note(id, &record.json),
+            // Work that lost a race was cancelled on purpose, and its own promises with it.
+            RecordKind::Unhandled
+                if record.json.read().is_ok_and(|error: GuestError| error.is_cancellation()) => {}
             RecordKind::Unhandled => {
                 let error =
                     self.diagnose(id, &record.json, record.position, Code::UNHANDLED_REJECTION);
@@ -273,8 +297,7 @@ impl Engine {
     /// The last moment of a guest's main program and all its calls, if this is it.
     pub(crate) fn guest_is_done(&self, id: GuestId) -> bool {
         let guest = &self.guests[id.0 as usize];
-        let idle = !guest.turning && guest.deliverable.is_empty();
-        idle && !guest.ended && guest.main != MainState::Pending && guest.unsettled.is_empty()
+        !guest.ended && guest.main != MainState::Pending && guest.owed == 0
     }
 
     /// Timers and deadlines.
@@ -307,6 +330,15 @@ fn frame_in(stack: &str, name: &str) -> Option<Position> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_with_a_code_of_its_own_is_still_readable() {
+        let read = |text: &str| serde_json::from_str::<GuestError>(text).unwrap();
+        let error = read(r#"{"name":"Error","message":"no such file","code":"ENOENT"}"#);
+        assert_eq!((error.message.as_str(), error.code), ("no such file", None));
+        assert_eq!(read(r#"{"code":"LW0205"}"#).code, Some(Code::OPTION_INVALID));
+        assert!(read(r#"{"code":"LW0504","reason":"cancelled"}"#).is_cancellation());
+    }
 
     #[test]
     fn the_authors_frame_is_found_in_a_stack() {
