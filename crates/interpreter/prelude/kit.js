@@ -17,7 +17,7 @@
   kit.bits = Object.freeze({ NULL_ON_FAILURE: 1, TRACKED: 2, OBSERVED: 4 });
 
   /** The largest piece of someone else's text that is repeated in a message. */
-  const QUOTE_MAX = 200;
+  const QUOTE_MAX = 80;
 
   const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
 
@@ -36,7 +36,7 @@
   function describe(value) {
     if (value === null) return "null";
     if (typeof value === "undefined") return "undefined";
-    if (typeof value === "string") return value === "" ? "an empty string" : "a string";
+    if (typeof value === "string") return value === "" ? "an empty string" : "the string " + quote(value);
     if (typeof value === "number") return quote(value);
     if (typeof value === "function") return "a function";
     if (typeof value !== "object") return "a " + typeof value;

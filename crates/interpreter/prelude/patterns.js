@@ -72,11 +72,12 @@ const VERDICT = objectSchema({ refuted: BOOLEAN, reason: TEXT });
  */
 async function fanOutOver(items, each, synthesize, options) {
   const pattern = new Pattern("fanOut", options);
+  const list = listOf("fanOut", items, "its first argument");
   const one = pattern.work("its second argument", each, (_, item) => ({ prompt: tagged("item", item) }));
-  const results = await pipeline(items, (item, _, index) => one(item, index));
+  const results = await pipeline(list, (item, _, index) => one(item, index));
   if (!given(synthesize)) return results;
   const join = pattern.work("its third argument", synthesize, (_, present, missing) => ({
-    prompt: `${missing === 0 ? "" : `${missing} items gave no result; say so.\n\n`}${tagged("results", present)}`,
+    prompt: `${missing === 0 ? "" : `Items without a result: ${missing}; say so.\n\n`}${tagged("results", present)}`,
     label: "synthesize",
   }));
   const present = results.filter(given);
@@ -120,6 +121,7 @@ async function classify(input, actions, options) {
  */
 async function verifyClaims(claims, options) {
   const pattern = new Pattern("adversarialVerify", options);
+  const list = listOf("adversarialVerify", claims, "its first argument");
   const voters = pattern.size("voters", 3);
   const needed = pattern.size("needed", Math.floor(voters / 2) + 1);
   const verify = pattern.work("option `verify`", pattern.options.verify ?? REFUTE, (_, claim, voter) => ({
@@ -128,7 +130,7 @@ async function verifyClaims(claims, options) {
     schema: VERDICT,
   }));
   const vote = (claim) => times(voters, (voter) => verify(claim, voter));
-  const judged = await pipeline(claims, vote, (votes, claim) => {
+  const judged = await pipeline(list, vote, (votes, claim) => {
     const support = votes.filter((one) => holds(one) === true).length;
     const against = votes.filter((one) => holds(one) === false).length;
     const reasons = votes.map((one) => one?.reason).filter((reason) => typeof reason === "string");
@@ -362,13 +364,14 @@ async function chat(topic, members, options) {
  */
 async function mapAndReduce(items, map, reduce, options) {
   const pattern = new Pattern("mapReduce", options);
+  const list = listOf("mapReduce", items, "its first argument");
   const width = pattern.size("width", 8, 2);
   const mapped = pattern.work("its second argument", map, (_, item) => ({ prompt: tagged("item", item), label: "map" }));
   const join = pattern.work("its third argument", reduce, (_, results) => ({
     prompt: tagged("results", results),
     label: "reduce",
   }));
-  const results = await pipeline(items, (item, _, index) => mapped(item, index));
+  const results = await pipeline(list, (item, _, index) => mapped(item, index));
   let level = results.filter(given).map((value) => ({ value, count: 1 }));
   while (level.length > 1) {
     const groups = Array.from({ length: Math.ceil(level.length / width) }, (_, at) => level.slice(at * width, (at + 1) * width));
