@@ -48,23 +48,12 @@ LW_EXPORT(lw_ctl) LwControl *lw_ctl(void) { return &lw_control; }
 
 static void lw_where(uint32_t *line, uint32_t *column); /* position.c */
 
-static bool lw_stop_noted;
-
 /* Ends the guest for good: from now on every poll interrupts. The first reason stays. */
 static void lw_stop(uint32_t reason)
 {
     if (lw_control.stop)
         return;
     lw_control.stop = reason;
-    lw_where(&lw_control.stop_line, &lw_control.stop_column);
-}
-
-/* Called when the first stack frame is left because of a stop: only now does the frame know its exact place. */
-static void lw_note_stop(void)
-{
-    if (lw_stop_noted || !lw_control.stop)
-        return;
-    lw_stop_noted = true;
     lw_where(&lw_control.stop_line, &lw_control.stop_column);
 }
 

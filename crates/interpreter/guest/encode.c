@@ -320,7 +320,7 @@ static JSValue lw_to_json(JSContext *ctx, JSValueConst value, const LwPath *path
     if (!path)
         key = JS_NewString(ctx, "");
     else if (path->key == JS_ATOM_NULL)
-        key = js_uint32(path->index);
+        key = JS_ToString(ctx, js_uint32(path->index));
     else
         key = JS_AtomToString(ctx, path->key);
     result = JS_IsException(key) ? JS_EXCEPTION : JS_Call(ctx, method, value, 1, vc(&key));
@@ -329,7 +329,7 @@ static JSValue lw_to_json(JSContext *ctx, JSValueConst value, const LwPath *path
     return result;
 }
 
-/* Number, String and Boolean objects count as what they hold; NULL-tagged (undefined) when it is none. */
+/* Number, String and Boolean objects count as what they hold. */
 static JSValueConst lw_unboxed(JSValueConst value)
 {
     JSObject *p = JS_VALUE_GET_OBJ(value);

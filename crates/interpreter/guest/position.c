@@ -12,32 +12,37 @@ static bool lw_is_own_file(JSRuntime *rt, JSAtom name)
            !memcmp(str8(p), LW_OWN_PREFIX, sizeof(LW_OWN_PREFIX) - 1);
 }
 
+/* Where a frame is, if its function is the author's. */
+static bool lw_frame_position(const JSStackFrame *frame, uint32_t *line, uint32_t *column)
+{
+    JSObject *f;
+    JSFunctionBytecode *b;
+    int at;
+    if (JS_VALUE_GET_TAG(frame->cur_func) != JS_TAG_OBJECT)
+        return false;
+    f = JS_VALUE_GET_OBJ(frame->cur_func);
+    if (!js_class_has_bytecode(f->class_id))
+        return false;
+    b = f->u.func.function_bytecode;
+    if (lw_is_own_file(lw_rt, b->filename))
+        return false;
+    if (frame->cur_pc) {
+        *line = find_line_num(lw_ctx, b, frame->cur_pc - b->byte_code_buf - 1, &at);
+        *column = at;
+    } else { /* not known yet: the function itself */
+        *line = b->line_num;
+        *column = b->col_num;
+    }
+    return true;
+}
+
 /* The innermost frame of the author's; false when none is on the stack. */
 static bool lw_author_frame(uint32_t *line, uint32_t *column)
 {
-    JSStackFrame *frame;
-    for (frame = lw_rt->current_stack_frame; frame; frame = frame->prev_frame) {
-        JSObject *f;
-        JSFunctionBytecode *b;
-        int at;
-        if (JS_VALUE_GET_TAG(frame->cur_func) != JS_TAG_OBJECT)
-            continue;
-        f = JS_VALUE_GET_OBJ(frame->cur_func);
-        if (!js_class_has_bytecode(f->class_id))
-            continue;
-        b = f->u.func.function_bytecode;
-        if (lw_is_own_file(lw_rt, b->filename))
-            continue;
-        if (frame->cur_pc) {
-            *line = find_line_num(lw_ctx, b, frame->cur_pc - b->byte_code_buf - 1, &at);
-            *column = at;
-        } else { /* not known yet: the function itself */
-            *line = b->line_num;
-            *column = b->col_num;
-        }
-        return true;
-    }
-    return false;
+    const JSStackFrame *frame = lw_rt->current_stack_frame;
+    while (frame && !lw_frame_position(frame, line, column))
+        frame = frame->prev_frame;
+    return frame;
 }
 
 static void lw_scope_position(uint32_t scope, uint32_t *line, uint32_t *column); /* scope.c */
@@ -48,6 +53,34 @@ static void lw_where(uint32_t *line, uint32_t *column)
     *line = *column = 0;
     if (lw_ctx && !lw_author_frame(line, column))
         lw_scope_position(lw_rt->lw_scope, line, column);
+}
+
+static bool lw_stop_noted;
+
+/* Called when the first stack frame is left because of a stop: only now does the frame know its exact place. */
+static void lw_note_stop(void)
+{
+    if (lw_stop_noted || !lw_control.stop)
+        return;
+    lw_stop_noted = true;
+    lw_where(&lw_control.stop_line, &lw_control.stop_column);
+}
+
+/* Called when a stop comes before a function has a frame: the function itself is the place, unless there is a better. */
+static void lw_note_entry(JSValueConst function, bool resumes)
+{
+    JSStackFrame frame = {.cur_func = unsafe_unconst(function)};
+    JSObject *f;
+    if (lw_stop_noted || !lw_control.stop || lw_control.stop_line)
+        return;
+    if (resumes) {
+        frame = ((JSAsyncFunctionState *)JS_VALUE_GET_PTR(function))->frame;
+    } else if (JS_VALUE_GET_TAG(function) == JS_TAG_OBJECT) {
+        f = JS_VALUE_GET_OBJ(function); /* what resumes an async function after an await */
+        if (f->class_id == JS_CLASS_ASYNC_FUNCTION_RESOLVE || f->class_id == JS_CLASS_ASYNC_FUNCTION_REJECT)
+            frame = f->u.async_function_data->func_state.frame;
+    }
+    lw_frame_position(&frame, &lw_control.stop_line, &lw_control.stop_column);
 }
 
 /* Reads "…:12:5" or "…:12:5)" backwards from `end`; false when it does not end so. */

@@ -32,7 +32,8 @@ impl Default for Prelude {
 impl Prelude {
     /// Digest of the guest's code and this prelude: what a snapshot and a compiled image are bound to.
     pub(crate) fn hash(&self) -> Digest {
-        let modules = self.modules.iter().flat_map(|(name, code)| [name.as_bytes(), code.as_bytes()]);
+        let modules =
+            self.modules.iter().flat_map(|(name, code)| [name.as_bytes(), code.as_bytes()]);
         Digest::of_parts([GUEST, self.script.as_bytes()].into_iter().chain(modules))
     }
 }

@@ -98,7 +98,8 @@ fn lowest_stack_address() -> usize {
             return 0;
         }
         let (mut lowest, mut size) = (std::ptr::null_mut(), 0);
-        let found = libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size) == 0;
+        let found =
+            libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size) == 0;
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
         if found { lowest.addr() } else { 0 }
     }

@@ -6,8 +6,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, Instance, InstanceAllocationStrategy, InstancePre, Linker, Memory, Module,
-    ModuleExport, PoolingAllocationConfig, Store, StoreLimits, StoreLimitsBuilder, TypedFunc, UpdateDeadline,
+    Config, Enabled, Engine, EngineWeak, Instance, InstanceAllocationStrategy, InstancePre, Linker,
+    Memory, Module, ModuleExport, PoolingAllocationConfig, Store, StoreLimits, StoreLimitsBuilder,
+    TypedFunc, UpdateDeadline,
 };
 
 /// Native stack a guest may use. QuickJS's own limit of [`SHADOW_STACK_BYTES`] comes first, except in a few
@@ -153,12 +154,18 @@ impl Runtime {
             store.data_mut().asked = true;
             let (memory, control) = (store.data().memory, store.data().control);
             if let Some(memory) = memory {
-                control::write(memory.data_mut(&mut store), control + control::INTERRUPT, &[1, 0, 0, 0]);
+                control::write(
+                    memory.data_mut(&mut store),
+                    control + control::INTERRUPT,
+                    &[1, 0, 0, 0],
+                );
             }
             Ok(UpdateDeadline::Continue(GRACE_TICKS))
         });
         let instance = self.instance.instantiate(&mut store)?;
-        let memory = instance.get_module_export(&mut store, &self.exports.memory).and_then(|it| it.into_memory());
+        let memory = instance
+            .get_module_export(&mut store, &self.exports.memory)
+            .and_then(|it| it.into_memory());
         let memory = memory.ok_or_else(|| wasmtime::Error::msg("no memory"))?;
         let functions = self.exports.functions(&mut store, &instance)?;
         let control = functions.lw_ctl.call(&mut store, ())? as usize;
@@ -170,10 +177,15 @@ impl Runtime {
 
 impl Vm {
     /// Runs `work` with a deadline on the wall clock: at it the guest is asked to stop, some time later it traps.
-    pub(crate) fn guarded<T>(&mut self, deadline: Duration, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn guarded<T>(
+        &mut self,
+        deadline: Duration,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
         self.store.data_mut().asked = false;
-        self.store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 4).saturating_add(1));
+        self.store
+            .set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 4).saturating_add(1));
         let _running = Ticker::get().run();
         work(self)
     }
@@ -221,8 +233,11 @@ impl Drop for Running {
 
 impl Ticker {
     fn get() -> &'static Self {
-        static TICKER: Ticker =
-            Ticker { engines: Mutex::new(Vec::new()), running: AtomicUsize::new(0), thread: OnceLock::new() };
+        static TICKER: Ticker = Ticker {
+            engines: Mutex::new(Vec::new()),
+            running: AtomicUsize::new(0),
+            thread: OnceLock::new(),
+        };
         &TICKER
     }
 
@@ -235,7 +250,8 @@ impl Ticker {
     fn run(&'static self) -> Running {
         let thread = self.thread.get_or_init(|| {
             let thread = std::thread::Builder::new().name("guest-ticker".into());
-            let handle = thread.spawn(|| self.tick()).expect("the process can start one more thread");
+            let handle =
+                thread.spawn(|| self.tick()).expect("the process can start one more thread");
             handle.thread().clone()
         });
         if self.running.fetch_add(1, Ordering::SeqCst) == 0 {

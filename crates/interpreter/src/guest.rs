@@ -3,7 +3,10 @@
 use crate::engine::Vm;
 use crate::snapshot::Pages;
 use crate::turn::run;
-use crate::{Error, Interpreter, Limits, Stop, TurnInput, TurnOutput, big_stack::run_on_big_stack, control, snapshot};
+use crate::{
+    Error, Interpreter, Limits, Stop, TurnInput, TurnOutput, big_stack::run_on_big_stack, control,
+    snapshot,
+};
 use loopwright_types::{Location, Position};
 
 /// A program as the guest gets it.
@@ -45,7 +48,12 @@ impl Guest {
         Ok(guest)
     }
 
-    pub(crate) fn restore(interpreter: Interpreter, vm: Vm, limits: &Limits, found: &Pages<'_>) -> Result<Self, Error> {
+    pub(crate) fn restore(
+        interpreter: Interpreter,
+        vm: Vm,
+        limits: &Limits,
+        found: &Pages<'_>,
+    ) -> Result<Self, Error> {
         let mut vm = vm;
         found.write_into(&mut vm)?;
         let mut guest = Self::new(interpreter, vm, limits)?;
@@ -75,7 +83,8 @@ impl Guest {
     pub fn start(&mut self, source: &Source<'_>, config: &str) -> Result<(), Stop> {
         self.name = source.name.to_owned();
         let (name, code) = (source.name.to_owned(), source.code.to_owned());
-        let (modules, strict, prefix) = (source.modules.clone(), source.strict, source.prefix_columns);
+        let (modules, strict, prefix) =
+            (source.modules.clone(), source.strict, source.prefix_columns);
         let config = config.to_owned();
         self.run(move |vm, _| run::start(vm, &name, &code, &modules, &config, (strict, prefix)))
     }
@@ -154,7 +163,10 @@ impl Guest {
 
 impl std::fmt::Debug for Guest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guest").field("name", &self.name).field("memory_bytes", &self.memory_bytes()).finish()
+        f.debug_struct("Guest")
+            .field("name", &self.name)
+            .field("memory_bytes", &self.memory_bytes())
+            .finish()
     }
 }
 

@@ -20,7 +20,8 @@ const DATA_COUNT_SECTION: u8 = 12;
 pub(crate) fn ready_module(bare: &Runtime, prelude: &Prelude) -> Result<Vec<u8>, Error> {
     let mut vm = bare.instantiate(MEMORY_BYTES).map_err(Error::setup)?;
     vm.guarded(DEADLINE, |vm| set_up(vm, prelude)).map_err(Error::setup)??;
-    with_memory(artefact::GUEST, vm.memory.data(&vm.store)).ok_or_else(|| Error::setup("the module is malformed"))
+    with_memory(artefact::GUEST, vm.memory.data(&vm.store))
+        .ok_or_else(|| Error::setup("the module is malformed"))
 }
 
 fn set_up(vm: &mut Vm, prelude: &Prelude) -> Result<Result<(), Error>, wasmtime::Error> {
@@ -35,12 +36,15 @@ fn set_up(vm: &mut Vm, prelude: &Prelude) -> Result<Result<(), Error>, wasmtime:
     }
     let code = vm.put(prelude.script.as_bytes())?;
     let name = vm.put(artefact::PRELUDE_NAME.as_bytes())?;
-    let failed = functions.lw_prelude.call(&mut vm.store, (code, prelude.script.len() as u32, name))? != 0;
+    let failed =
+        functions.lw_prelude.call(&mut vm.store, (code, prelude.script.len() as u32, name))? != 0;
     if failed {
         let (first, max) = (vm.read(control::OUT_PTR), vm.read(control::OUT_LEN) as usize);
         let records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
         let error = records.into_iter().rev().find(|record| record.kind == RecordKind::Error);
-        let text = error.map_or("no error given".into(), |record| String::from_utf8_lossy(&record.bytes).into_owned());
+        let text = error.map_or("no error given".into(), |record| {
+            String::from_utf8_lossy(&record.bytes).into_owned()
+        });
         return Ok(Err(Error::Prelude(text)));
     }
     functions.lw_free.call(&mut vm.store, code)?;

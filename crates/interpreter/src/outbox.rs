@@ -69,7 +69,8 @@ fn read_chunk(mut chunk: &[u8], records: &mut Vec<Record>) -> Result<(), &'stati
         let field = |at: usize| read_u32(chunk, at * 4);
         let len = field(6) as usize;
         let padded = len.checked_next_multiple_of(4).and_then(|len| len.checked_add(HEAD));
-        let end = padded.filter(|end| *end <= chunk.len()).ok_or("a record longer than its chunk")?;
+        let end =
+            padded.filter(|end| *end <= chunk.len()).ok_or("a record longer than its chunk")?;
         let kind = match field(0) {
             1 => RecordKind::Call { kind: field(2) >> 8, bits: field(2) as u8 },
             2 => RecordKind::Log,
@@ -104,16 +105,27 @@ mod tests {
     #[test]
     fn a_lying_chain_is_an_error_and_never_a_panic() {
         let record = [4, 0, 0, 0, 1, 1, 2, u32::from_le_bytes(*b"42\0\0")];
-        let chunk = |next: u32, len: u32, rest: &[u32]| memory(&[&[next, len, 0, 0], rest].concat());
+        let chunk =
+            |next: u32, len: u32, rest: &[u32]| memory(&[&[next, len, 0, 0], rest].concat());
         let cases: [(&str, Vec<u8>, u32, Result<usize, &str>); 9] = [
             ("none", vec![], 0, Ok(0)),
             ("one record", chunk(0, 32, &record), 64, Ok(1)),
             ("pointer past the end", vec![0; 64], 1 << 30, Err("a chunk outside the memory")),
             ("pointer at the very end", vec![0; 64], u32::MAX, Err("a chunk outside the memory")),
-            ("length past the end", chunk(0, u32::MAX, &record), 64, Err("a chunk outside the memory")),
+            (
+                "length past the end",
+                chunk(0, u32::MAX, &record),
+                64,
+                Err("a chunk outside the memory"),
+            ),
             ("a circle", chunk(64, 32, &record), 64, Err("more output than the limit")),
             ("an empty circle", chunk(64, 0, &[]), 64, Err("more output than the limit")),
-            ("unknown kind", chunk(0, 28, &[9, 0, 0, 0, 0, 0, 0]), 64, Err("a record of an unknown kind")),
+            (
+                "unknown kind",
+                chunk(0, 28, &[9, 0, 0, 0, 0, 0, 0]),
+                64,
+                Err("a record of an unknown kind"),
+            ),
             (
                 "record longer than its chunk",
                 chunk(0, 28, &[1, 0, 0, 0, 0, 0, u32::MAX]),

@@ -23,7 +23,8 @@ pub(crate) struct Pages<'a> {
 pub(crate) fn write(memory: &[u8], image: &[u8], hash: &Digest, name: &str) -> Vec<u8> {
     let zero = [0; PAGE];
     let base = |index: usize| image.get(index * PAGE..(index + 1) * PAGE).unwrap_or(&zero);
-    let changed = || memory.chunks_exact(PAGE).enumerate().filter(|(index, page)| *page != base(*index));
+    let changed =
+        || memory.chunks_exact(PAGE).enumerate().filter(|(index, page)| *page != base(*index));
     let count = changed().count();
     let mut bytes = Vec::with_capacity(HEAD + name.len() + count * (4 + PAGE) + 32);
     bytes.extend(MAGIC);

@@ -85,7 +85,8 @@ pub(crate) fn turn(
         }
     }
     let memory = vm.memory.data(&vm.store);
-    let records = outbox::read(memory, vm.read(control::OUT_PTR), limits.output_bytes as usize).map_err(Stop::trap)?;
+    let records = outbox::read(memory, vm.read(control::OUT_PTR), limits.output_bytes as usize)
+        .map_err(Stop::trap)?;
     let ticks = control::read_u64(memory, vm.control + control::TICKS).wrapping_sub(ticks_before);
     functions.lw_out_clear.call(&mut vm.store, ()).map_err(|error| trapped(vm, &error))?;
     let main = match vm.read(control::MAIN_STATE) {
@@ -146,7 +147,9 @@ fn trapped(vm: &mut Vm, error: &wasmtime::Error) -> Stop {
     };
     let locate = vm.functions.lw_locate.clone();
     let found = vm.guarded(LOCATE, |vm| locate.call(&mut vm.store, ()).is_ok());
-    let location = found.then(|| location(vm.read(control::STOP_LINE), vm.read(control::STOP_COLUMN))).flatten();
+    let location = found
+        .then(|| location(vm.read(control::STOP_LINE), vm.read(control::STOP_COLUMN)))
+        .flatten();
     let detail = if cause == StopCause::Trap { format!("{error:#}") } else { String::new() };
     Stop { cause, location, detail }
 }
