@@ -155,7 +155,12 @@ impl<'a> Committer<'a> {
             }
             row.head = record::chain(&row.head, row.entries, FORMAT_VERSION, &body);
             statements
-                .insert_entry(record::row_number(run, row.entries), FORMAT_VERSION, &row.head, &body)
+                .insert_entry(
+                    record::row_number(run, row.entries),
+                    FORMAT_VERSION,
+                    &row.head,
+                    &body,
+                )
                 .map_err(|error| Error::from_sqlite(self.directory, &error))?;
             row.entries += 1;
             batch.bytes += body.len();
@@ -173,9 +178,9 @@ impl<'a> Committer<'a> {
         reply: Reply<u64>,
         batch: &mut Batch,
     ) -> Result<(), Error> {
-        let staged = self.begin(WAIT_SHORT, batch).and_then(|()| {
-            list::insert(self.database, self.directory, start, self.owner.name())
-        });
+        let staged = self
+            .begin(WAIT_SHORT, batch)
+            .and_then(|()| list::insert(self.database, self.directory, start, self.owner.name()));
         match staged {
             Ok(stored) => {
                 let number = stored.number;
@@ -228,7 +233,7 @@ impl<'a> Committer<'a> {
             }
         };
         batch.answers.push(reply);
-        if Tail::read(self.directory).is_some_and(|tail| tail.run == *run) {
+        if !matches!(Tail::read(self.directory), Ok(Some(tail)) if tail.run != *run) {
             self.tail.clear();
         }
         list::delete(self.database, self.directory, &plan)
@@ -278,8 +283,7 @@ impl<'a> Committer<'a> {
     fn checkpoint(&mut self) -> Result<(), Error> {
         self.logged = 0;
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-        let moved =
-            self.database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let moved = self.database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         match moved.map_err(|error| self.fault(&error)) {
             // What is committed stays in the log; the next commit says if there is no room at all.
             Ok(()) | Err(Error::Locked { .. } | Error::DiskFull { .. }) => Ok(()),

@@ -46,6 +46,18 @@ pub enum Error {
         /// The newest format known.
         known: u32,
     },
+    /// A record is of a version that this one does not know.
+    #[error("run `{run}`, record {record}: version {found}, this version knows {known}")]
+    NewerEntry {
+        /// The run.
+        run: RunId,
+        /// The record.
+        record: u64,
+        /// Its version.
+        found: u16,
+        /// The newest version known.
+        known: u16,
+    },
     /// The file is a database of something else.
     #[error("`{}` is not a journal", .path.display())]
     Foreign {
@@ -53,7 +65,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Records of a run are damaged or gone; the numbers are the first and the last of them, from 0.
-    #[error("run `{run}`: {} {what}", range(*.first, *.last))]
+    #[error("run `{run}`, {}: {what}", range(*.first, *.last))]
     Damaged {
         /// The run.
         run: RunId,
@@ -79,6 +91,12 @@ pub enum Error {
         path: PathBuf,
         /// What SQLite or our own checks said.
         what: String,
+    },
+    /// The tail mark is damaged: whether durable records are gone from the log's end cannot be told.
+    #[error("`{}` is damaged", .path.display())]
+    DamagedMark {
+        /// The file.
+        path: PathBuf,
     },
     /// Another process kept the journal for itself for too long.
     #[error("another process keeps `{}` locked", .path.display())]
@@ -140,10 +158,11 @@ impl Error {
             | Self::Locked { .. }
             | Self::OpenedToRead => Code::DATA_DIR,
             Self::DiskFull { .. } => Code::DISK_FULL,
-            Self::Damaged { .. } | Self::DamagedList { .. } | Self::DamagedDatabase { .. } => {
-                Code::JOURNAL_DAMAGED
-            }
-            Self::Newer { .. } => Code::JOURNAL_NEWER,
+            Self::Damaged { .. }
+            | Self::DamagedList { .. }
+            | Self::DamagedDatabase { .. }
+            | Self::DamagedMark { .. } => Code::JOURNAL_DAMAGED,
+            Self::Newer { .. } | Self::NewerEntry { .. } => Code::JOURNAL_NEWER,
             Self::RunUnknown { .. } | Self::RunAmbiguous { .. } => Code::RUN_UNKNOWN,
             Self::RunExists { .. } | Self::RunLive { .. } | Self::Failed { .. } => {
                 Code::JOURNAL_FAILED
@@ -172,11 +191,14 @@ impl Error {
             Self::DiskFull { .. } => {
                 "free some room, or choose a data directory on another disk with `--data-dir`; what was reported as done is kept"
             }
-            Self::Newer { .. } => {
+            Self::Newer { .. } | Self::NewerEntry { .. } => {
                 "use the newer version of loopwright that wrote it, or another directory with `--data-dir`"
             }
             Self::Damaged { what, .. } if what == GONE => {
                 "copy the data directory to examine it; deleting its file `journal.tail` accepts the loss and lets new runs be recorded"
+            }
+            Self::DamagedMark { .. } => {
+                "`loopwright runs` still reads the rest; deleting the file lets new runs be recorded"
             }
             Self::Damaged { .. } | Self::DamagedList { .. } | Self::DamagedDatabase { .. } => {
                 "keep a copy of the data directory and restore it from a backup, or start a new one with `--data-dir`"
@@ -232,7 +254,7 @@ impl Error {
 }
 
 /// What [`Error::Damaged`] says of records that were reported durable and are not there.
-pub(crate) const GONE: &str = "were durable and are gone";
+pub(crate) const GONE: &str = "reported durable and gone now";
 
 fn is_read_failure(extended: i32) -> bool {
     use rusqlite::ffi;

@@ -180,11 +180,7 @@ pub(crate) fn delete(
 ///
 /// # Errors
 /// [`Error::RunUnknown`] when there is none.
-pub(crate) fn by_id(
-    database: &Connection,
-    directory: &Path,
-    run: &RunId,
-) -> Result<Stored, Error> {
+pub(crate) fn by_id(database: &Connection, directory: &Path, run: &RunId) -> Result<Stored, Error> {
     let found = At { database, directory }.one("id = ?1", &run.as_str())?;
     let found = found.filter(|stored| stored.row.id == *run);
     found.ok_or_else(|| Error::RunUnknown { name: run.to_string() })

@@ -95,7 +95,7 @@ impl Entries {
             let linked = record::chain(chain, *next, record.version, &record.body);
             let broken = |what: &str| damaged(run, *next, what);
             if linked != record.chain {
-                return Err(broken("does not follow from the record before it"));
+                return Err(broken("it does not follow from the record before it"));
             }
             let entry = Entry::decode(&record.body)
                 .map_err(|error| broken(&format!("cannot be read: {error}")))?;
@@ -130,7 +130,7 @@ impl Entries {
 
     fn end_of_chain(&self) -> Error {
         let last = self.run.row.entries.saturating_sub(1);
-        damaged(&self.run.row.id, last, "is not the one that the run ended with")
+        damaged(&self.run.row.id, last, "it is not the one that the run's row was written with")
     }
 
     /// A run that was deleted meanwhile is unknown, not damaged.
@@ -250,13 +250,12 @@ fn read_record(
     expected: u64,
     end: u64,
 ) -> Result<Record, Error> {
-    let broken = |error: rusqlite::Error| {
-        damaged(run, expected, &format!("cannot be read: {error}"))
-    };
+    let broken =
+        |error: rusqlite::Error| damaged(run, expected, &format!("cannot be read: {error}"));
     let row: i64 = found.get(0).map_err(broken)?;
     let place = record::place_of(row);
     if row != record::row_number(number, place) || place < expected {
-        return Err(damaged(run, expected, "is out of order"));
+        return Err(damaged(run, expected, "out of order"));
     }
     if place > expected {
         return Err(gone(run, expected, place.min(end) - 1));
@@ -267,10 +266,14 @@ fn read_record(
     };
     let (version, sum, chain, body) = read().map_err(broken)?;
     if record::checksum(row, version, &body) != sum {
-        return Err(damaged(run, expected, "does not match its checksum"));
+        return Err(damaged(run, expected, "the checksum does not match"));
     }
-    if version != FORMAT_VERSION {
-        return Err(damaged(run, expected, &format!("has version {version}, unknown here")));
+    let (found, known) = (version, FORMAT_VERSION);
+    if found > known {
+        return Err(Error::NewerEntry { run: run.clone(), record: expected, found, known });
+    }
+    if found == 0 {
+        return Err(damaged(run, expected, "no version"));
     }
     Ok(Record { version, chain: Digest(chain), body })
 }
@@ -280,6 +283,5 @@ fn damaged(run: &RunId, place: u64, what: &str) -> Error {
 }
 
 fn gone(run: &RunId, first: u64, last: u64) -> Error {
-    let what = if first == last { "is missing" } else { "are missing" };
-    Error::Damaged { run: run.clone(), first, last, what: what.to_owned() }
+    Error::Damaged { run: run.clone(), first, last, what: "missing".to_owned() }
 }

@@ -48,6 +48,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        // The connections that read first: the log is removed only by a last connection that writes.
+        if let Ok(idle) = self.idle.get_mut() {
+            idle.clear();
+        }
         drop(self.sender.take());
         // A callback may hold the last handle, on the thread itself.
         if let Some(thread) = self.thread.take()
@@ -70,7 +74,7 @@ impl Store {
         directory::prepare(directory)?;
         let owner = Owner::take(directory)?;
         // Before the database is touched: SQLite removes the log of an empty one.
-        let mark = Tail::read(directory);
+        let mark = Tail::read(directory)?;
         if let Some(mark) = mark.as_ref().filter(|_| directory::database_bytes(directory) == 0) {
             return Err(gone(mark, 0));
         }
@@ -125,15 +129,18 @@ impl Store {
             let _alone = database::opening();
             database::open_to_read(directory)?
         };
-        shared.loss = mark.and_then(|mark| match &database {
-            Some(database) => check(database, directory, &mark).err(),
-            None => Some(gone(&mark, 0)),
-        });
+        shared.loss = match (mark, &database) {
+            (Ok(Some(mark)), Some(database)) => check(database, directory, &mark).err(),
+            (Ok(Some(mark)), None) => Some(gone(&mark, 0)),
+            (Ok(None), _) => None,
+            (Err(error), _) => Some(error),
+        };
         shared.idle = Mutex::new(database.into_iter().collect());
         Ok(Self(Arc::new(shared)))
     }
 
-    /// Records that were durable and are gone, if the tail mark shows some: worth a warning wherever runs
+    /// Records that were durable and are gone, if the tail mark shows some or is itself
+    /// damaged: worth a warning wherever runs
     /// are listed. Only a store that was opened to read can have a loss; the other kind does not open.
     pub fn loss(&self) -> Option<&Error> {
         self.0.loss.as_ref()
@@ -201,8 +208,9 @@ impl Store {
     /// # Errors
     /// When there is no such run or its row is damaged. Damaged records are the iterator's errors.
     pub fn read(&self, run: &RunId) -> Result<Entries, Error> {
-        if let Some(error @ Error::Damaged { run: lost, .. }) = self.loss()
-            && lost == run
+        // Reading on would stop at the row's count without an error.
+        if let Some(error @ Error::Damaged { run: lost, what, .. }) = self.loss()
+            && (lost, what.as_str()) == (run, GONE)
         {
             return Err(error.clone());
         }
@@ -288,7 +296,7 @@ fn check(database: &Connection, directory: &Path, mark: &Tail) -> Result<(), Err
     if chain.is_ok_and(|chain| chain == mark.head.0) {
         return Ok(());
     }
-    let what = "is not the one that was durable".to_owned();
+    let what = "it is not the one that was reported durable".to_owned();
     Err(Error::Damaged { run: mark.run.clone(), first: last, last, what })
 }
 

@@ -9,6 +9,7 @@ use crate::directory;
 use crate::error::Error;
 use loopwright_types::{Digest, RunId};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -46,10 +47,23 @@ impl Tail {
         words.next().is_none().then_some(Self { run, entries, head })
     }
 
-    /// Reads the mark; none when there is no file or what it holds is no mark.
-    pub fn read(directory: &Path) -> Option<Self> {
-        let bytes = std::fs::read(directory.join(directory::TAIL)).ok()?;
-        Self::parse(std::str::from_utf8(&bytes).ok()?)
+    /// Reads the mark. There is none without a file, nor in one of blanks (no commit yet) or zeros (what a
+    /// power failure leaves of a file whose content never reached the disk).
+    ///
+    /// # Errors
+    /// When the file holds something else, or cannot be read.
+    pub fn read(directory: &Path) -> Result<Option<Self>, Error> {
+        let path = directory.join(directory::TAIL);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::from_io(&path, &error)),
+        };
+        if bytes.iter().all(|byte| matches!(byte, 0 | b' ' | b'\n')) {
+            return Ok(None);
+        }
+        let mark = std::str::from_utf8(&bytes).ok().and_then(Self::parse);
+        mark.map(Some).ok_or(Error::DamagedMark { path })
     }
 }
 
@@ -66,10 +80,9 @@ impl TailFile {
         let open = || {
             let file = directory::private_file().create(true).truncate(false).open(&path)?;
             if file.metadata()?.len() != LENGTH as u64 {
+                write(&file, "")?;
                 file.set_len(LENGTH as u64)?;
-                if Tail::read(directory).is_none() {
-                    write(&file, "")?;
-                }
+                file.sync_all()?;
             }
             Ok(Self(file))
         };
@@ -103,16 +116,18 @@ mod tests {
     fn a_mark_reads_back_and_a_damaged_one_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let file = TailFile::open(directory.path()).unwrap();
-        assert_eq!(Tail::read(directory.path()), None);
+        assert_eq!(Tail::read(directory.path()), Ok(None));
         let run = RunId::parse(&"r".repeat(64)).unwrap();
         let long = Tail { run, entries: u64::MAX, head: Digest([255; 32]) };
         let short = Tail { run: RunId::parse("r").unwrap(), entries: 0, head: Digest([0; 32]) };
         for tail in [&long, &short] {
             file.mark(tail);
-            assert_eq!(Tail::read(directory.path()).as_ref(), Some(tail));
+            assert_eq!(Tail::read(directory.path()), Ok(Some(tail.clone())));
         }
-        assert_eq!(Tail::parse(&short.text().replacen(" r ", " s ", 1)), None);
+        let path = directory.path().join(directory::TAIL);
+        std::fs::write(&path, short.text().replacen(" r ", " s ", 1)).unwrap();
+        assert_eq!(Tail::read(directory.path()), Err(Error::DamagedMark { path }));
         file.clear();
-        assert_eq!(Tail::read(directory.path()), None);
+        assert_eq!(Tail::read(directory.path()), Ok(None));
     }
 }

@@ -10,6 +10,7 @@ use loopwright_types::{
     Attempt, CallId, Code, Digest, Failure, GuestId, Micros, Position, Reason, RunId, RunStatus,
     ScopeId, Settings, Slot, TurnId, Usage,
 };
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 
 pub fn id(text: &str) -> RunId {
@@ -80,7 +81,8 @@ pub fn attempt(call: u32) -> Entry {
 }
 
 pub fn settled(call: u32, fallback: bool) -> Entry {
-    let answer = serde_json::json!({"summary": format!("File {call} holds the settings of the service.")});
+    let answer =
+        serde_json::json!({"summary": format!("File {call} holds the settings of the service.")});
     Entry::Settled(Box::new(SettleEntry {
         call: CallId(call),
         now: Micros(3_000_000),
@@ -201,4 +203,44 @@ impl Draw {
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
+}
+
+/// Says to a test binary that it is a child of one of its tests, and what to do.
+const JOB: &str = "LOOPWRIGHT_JOURNAL_TEST_JOB";
+
+/// This test binary again, to run nothing but the test `child`, which finds `job` there; made by a shell
+/// that has run the lines of `script` before.
+pub fn child_after(script: &str, job: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("set -e\n{script}\nexec \"$0\" \"$@\"")]);
+    with_job(command, job)
+}
+
+/// The same in a set of mounts of its own, which ends with it.
+pub fn child_in_mounts(script: &str, job: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("set -e\n{script}\nexec \"$0\" \"$@\"")]);
+    with_job(command, job)
+}
+
+fn with_job(mut command: Command, job: &str) -> Command {
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]).env(JOB, job);
+    command
+}
+
+/// The words of the job, in a child; in the parent there are none.
+pub fn job() -> Vec<String> {
+    let job = std::env::var(JOB).unwrap_or_default();
+    job.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether a test may mount file systems; says why not.
+pub fn can_mount() -> bool {
+    let script = "unshare -m sh -c 'mount -t tmpfs -o size=1m tmpfs /tmp' 2>&1";
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    if !output.status.success() {
+        println!("skipped: cannot mount here: {}", String::from_utf8_lossy(&output.stdout).trim());
+    }
+    output.status.success()
 }
