@@ -42,6 +42,7 @@ fn parse_text(text: &Text<'_>) -> Result<Library, Report> {
     if !problems.is_empty() {
         return Err(text.report(problems));
     }
+    syntax::check_stripped(text, &code, TopLevelReturn::Refused)?;
     Ok(Library {
         name: text.name.to_owned(),
         source: text.source.to_owned(),

@@ -138,31 +138,51 @@ pub(crate) fn unknown_name_hint(name: &str, declared: &[&str]) -> Option<String>
     Some(format!("did you mean `{close}`?"))
 }
 
+/// Names longer than this are not compared: nobody misspells them, and comparing takes the product of their lengths.
+const COMPARED_CHARACTERS_MAX: usize = 64;
+
 /// The candidate with the fewest edits, if at most a third of it differs.
 pub(crate) fn closest<'n>(
     name: &str,
     candidates: impl Iterator<Item = &'n str>,
 ) -> Option<&'n str> {
-    let scored = candidates.map(|candidate| (edits(name, candidate), candidate));
-    let near = scored.filter(|(distance, candidate)| distance * 3 <= candidate.chars().count());
-    near.min().map(|(_, candidate)| candidate)
+    let scored = candidates.filter_map(|candidate| {
+        let (length, other) = (candidate.chars().count(), name.chars().count());
+        let near =
+            length.abs_diff(other) * 3 <= length && length.max(other) <= COMPARED_CHARACTERS_MAX;
+        let distance = near.then(|| edits(name, candidate))?;
+        (distance * 3 <= length).then_some((distance, candidate))
+    });
+    scored.min().map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance in characters; a change of case is half an edit, rounded up.
+/// Insertions, deletions, substitutions and swaps of neighbours between two names; a change of case is half of one,
+/// and the sum is rounded up.
 fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).map(|n| 2 * n).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = 2 * (i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let cost = if x == *y { 0 } else { 2 - usize::from(x.eq_ignore_ascii_case(y)) };
-            let substitute = diagonal + cost;
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 2).min(diagonal + 2);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let width = b.len() + 1;
+    let mut cost = vec![0; (a.len() + 1) * width];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            cost[i * width + j] = if i == 0 || j == 0 {
+                2 * (i + j)
+            } else {
+                let same = a[i - 1] == b[j - 1];
+                let change = if same {
+                    0
+                } else {
+                    2 - usize::from(a[i - 1].eq_ignore_ascii_case(&b[j - 1]))
+                };
+                let mut best = cost[(i - 1) * width + j - 1] + change;
+                best = best.min(cost[(i - 1) * width + j] + 2).min(cost[i * width + j - 1] + 2);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(cost[(i - 2) * width + j - 2] + 2);
+                }
+                best
+            };
         }
     }
-    row[b.len()].div_ceil(2)
+    cost[cost.len() - 1].div_ceil(2)
 }
 
 #[cfg(test)]
@@ -175,6 +195,7 @@ mod tests {
             ("fanout", Some("fanOut")),
             ("classifyAct", Some("classifyAndAct")),
             ("loopUntilDone", Some("loopUntilDry")),
+            ("reflcet", Some("reflect")),
             ("everything", None),
         ];
         for (name, expected) in cases {

@@ -58,6 +58,7 @@ fn parse_text(text: &Text<'_>) -> Result<Program, Report> {
     if !problems.is_empty() {
         return Err(text.report(problems));
     }
+    syntax::check_stripped(text, &code, TopLevelReturn::Allowed)?;
     let seen = calls::find(text, &tree);
     let mut warnings = found.warnings;
     warnings.extend(seen.warnings);

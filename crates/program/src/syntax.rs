@@ -4,7 +4,7 @@ mod explain; // a parser's error in our words
 
 use self::explain::{explain, fenced};
 use crate::report::Report;
-use crate::text::Text;
+use crate::text::{Language, Text};
 use loopwright_types::{Code, Diagnostic};
 use oxc_allocator::Allocator;
 use oxc_ast::ast::Program;
@@ -52,6 +52,27 @@ pub(crate) fn parse<'a>(
         diagnostics = vec![fence];
     }
     if diagnostics.is_empty() { Ok(tree) } else { Err(text.report(diagnostics)) }
+}
+
+/// Parses what is left of a typed text, as the plain JavaScript it is to be. What is an error without the types, such as
+/// two exports of one name, is the author's error at the same place.
+///
+/// # Errors
+/// `LW0101` for each place that does not parse.
+pub(crate) fn check_stripped(
+    text: &Text<'_>,
+    code: &str,
+    top_level_return: TopLevelReturn,
+) -> Result<(), Report> {
+    if text.language == Language::JavaScript {
+        return Ok(());
+    }
+    let allocator = Allocator::default();
+    let stripped = Text::untyped(text.name, code);
+    match parse(&allocator, &stripped, top_level_return) {
+        Ok(_) => Ok(()),
+        Err(report) => Err(Report { source: text.source.to_owned(), ..report }),
+    }
 }
 
 /// The first of the parser's errors that comes with a hint, else the first: what follows is mostly their echo.

@@ -50,12 +50,12 @@ pub(crate) struct Text<'s> {
 }
 
 impl<'s> Text<'s> {
-    /// Takes a byte order mark off.
+    /// Takes byte order marks off.
     ///
     /// # Errors
     /// `LW0107` when the text is over its size limit.
     pub(crate) fn new(name: &'s str, source: &'s str) -> Result<Self, Report> {
-        let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+        let source = source.trim_start_matches('\u{feff}');
         if source.len() > PROGRAM_BYTES_MAX {
             let (bytes, limit) = (grouped(source.len()), grouped(PROGRAM_BYTES_MAX));
             let message = format!("`{name}` is {bytes} bytes (limit {limit})");
@@ -64,6 +64,11 @@ impl<'s> Text<'s> {
             return Err(Report { source: String::new(), diagnostics: vec![diagnostic] });
         }
         Ok(Self { name, source, language: Language::of(name), lines: Lines::of(source) })
+    }
+
+    /// What is left of a text without its types.
+    pub(crate) fn untyped(name: &'s str, source: &'s str) -> Self {
+        Self { name, source, language: Language::JavaScript, lines: Lines::of(source) }
     }
 
     /// The text of a span; empty when the span is not one of this text.
