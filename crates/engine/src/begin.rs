@@ -81,6 +81,7 @@ impl Engine {
             state: State::Waiting,
             attempts: 0,
             active: None,
+            held: false,
             lane: None,
             reserved: [0.0; 3],
             started: None,
@@ -96,6 +97,7 @@ impl Engine {
             Digest::of_parts([kind.as_str().as_bytes(), &definition, json.text().as_bytes()]);
         let guest = &mut self.guests[origin.guest.0 as usize];
         guest.unsettled.insert(id);
+        guest.owed += 1;
         let phase = match request {
             Some(Request::Task(task)) if task.phase.is_some() => task.phase.clone(),
             _ => guest.phase.clone(),
@@ -169,8 +171,12 @@ impl Engine {
             Some(json) => Some(self.schemas.get(json, &self.options.schema_limits)?),
             None => None,
         };
-        if let (Some(Fallback::Value(value)), Some(schema)) = (&request.fallback, &schema) {
-            check_fallback(value, schema)?;
+        match (&request.fallback, &schema) {
+            (Some(Fallback::Value(value)), Some(schema)) => check_fallback(value, schema)?,
+            (Some(Fallback::Subagent(name)), _) if !self.names.contains_key(name) => {
+                return Err(self.unknown_subagent(name));
+            }
+            _ => {}
         }
         let retries_left = request.retries.unwrap_or(self.options.retries);
         let reasks_left = self.options.schema_retries;

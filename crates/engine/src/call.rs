@@ -45,6 +45,8 @@ pub(crate) struct Call {
     pub attempts: u32,
     /// The attempt whose end the host still owes; it may outlive the call's settling.
     pub active: Option<Attempt>,
+    /// Whether the active attempt's dispatch still waits for its intent to be durable.
+    pub held: bool,
     /// The lane whose slot the active attempt holds.
     pub lane: Option<SubagentIndex>,
     /// What the active attempt set aside: output tokens, all tokens, US dollars.

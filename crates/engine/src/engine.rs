@@ -10,7 +10,7 @@ use crate::schemas::Schemas;
 use loopwright_protocol::{
     Command, Entry, Event, GuestStart, Json, ProgramText, RunStart, Subagent,
 };
-use loopwright_types::{CallId, GuestId, Micros, RunId};
+use loopwright_types::{Attempt, CallId, GuestId, Micros, RunId};
 use std::collections::{HashMap, VecDeque};
 
 /// One run. Feed it events with [`Engine::step`] and carry out the commands it answers with, in order.
@@ -45,7 +45,10 @@ pub struct Engine {
     /// Settled calls that wait until the entry of this number is durable.
     undelivered: VecDeque<(u64, CallId)>,
     /// Guests that may have something to do.
-    ready: Vec<GuestId>,
+    ready: VecDeque<GuestId>,
+    /// The guest whose turn is under way. One at a time: what a turn does may end other guests, and a
+    /// turn that was begun is always taken up in the journal whole.
+    pub(crate) turning: Option<GuestId>,
 }
 
 impl Engine {
@@ -92,12 +95,17 @@ impl Engine {
             durable: 0,
             held: VecDeque::new(),
             undelivered: VecDeque::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
+            turning: None,
         }
     }
 
     /// Takes one event and adds the commands that follow from it.
     pub fn step(&mut self, event: Event, commands: &mut Vec<Command>) {
+        let over = self.ending.as_ref().is_some_and(|ending| ending.written);
+        if over && !matches!(event, Event::Synced { .. }) {
+            return; // the last entry is written
+        }
         match event {
             Event::Started { now } => {
                 self.tick(now);
@@ -114,8 +122,10 @@ impl Engine {
             }
             Event::Progressed { call, attempt, progress, now } => {
                 self.tick(now);
-                let now = self.now;
-                self.append(Entry::Progressed { call, attempt, now, progress });
+                if self.is_active(call, attempt) {
+                    let now = self.now;
+                    self.append(Entry::Progressed { call, attempt, now, progress });
+                }
             }
             Event::Due { timer, now } => {
                 self.tick(now);
@@ -158,7 +168,7 @@ impl Engine {
         let config = crate::deliver::config(&self.tools, &self.subagents, &self.options, args);
         let start = Box::new(GuestStart { program, config, seed });
         self.out.push(Command::StartGuest { guest: id, start });
-        self.begin_turn(id);
+        self.mark_ready(id);
         id
     }
 
@@ -197,7 +207,7 @@ impl Engine {
             let guest = &mut self.guests[guest_id.0 as usize];
             if !guest.ended {
                 guest.deliverable.push(call);
-                self.ready.push(guest_id);
+                self.ready.push_back(guest_id);
             }
         }
     }
@@ -205,7 +215,8 @@ impl Engine {
     /// Lets a held command go, unless what it was for is settled by now.
     fn release(&mut self, command: Command) {
         if let Command::Dispatch(dispatch) = &command {
-            let call = &self.calls[dispatch.call.0 as usize];
+            let call = &mut self.calls[dispatch.call.0 as usize];
+            call.held = false;
             if call.is_settled() {
                 self.forget_attempt(dispatch.call);
                 return;
@@ -214,11 +225,9 @@ impl Engine {
         self.out.push(command);
     }
 
-    /// Whether the dispatch of this call's attempt is still held back.
-    pub(crate) fn is_held(&self, id: CallId) -> bool {
-        self.held.iter().any(
-            |(_, command)| matches!(command, Command::Dispatch(dispatch) if dispatch.call == id),
-        )
+    /// Whether the host still owes this attempt's end.
+    pub(crate) fn is_active(&self, id: CallId, attempt: Attempt) -> bool {
+        self.calls.get(id.0 as usize).is_some_and(|call| call.active == Some(attempt))
     }
 
     /// Whether settled calls still wait for the disk.
@@ -228,17 +237,20 @@ impl Engine {
 
     /// Remembers that a guest may have something to do.
     pub(crate) fn mark_ready(&mut self, guest: GuestId) {
-        self.ready.push(guest);
+        self.ready.push_back(guest);
     }
 
     /// Runs the guests that have something to take, and ends those that are done.
     fn turn_guests(&mut self) {
-        while let Some(id) = self.ready.pop() {
+        while self.turning.is_none()
+            && self.ending.is_none()
+            && let Some(id) = self.ready.pop_front()
+        {
             let guest = &self.guests[id.0 as usize];
-            if guest.ended || guest.turning || self.ending.is_some() {
+            if guest.ended {
                 continue;
             }
-            if !guest.deliverable.is_empty() {
+            if guest.fresh || !guest.deliverable.is_empty() {
                 self.begin_turn(id);
             } else if self.guest_is_done(id) {
                 self.guest_done(id);

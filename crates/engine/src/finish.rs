@@ -40,20 +40,10 @@ pub(crate) struct Ending {
 /// `meta.budget`: a number of output tokens or an object of ceilings.
 pub(crate) fn meta_budget(program: &ProgramText) -> Option<Budget> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Tokens(f64),
-        Ceilings(Budget),
-    }
-    #[derive(Deserialize)]
     struct Meta {
-        budget: Option<Form>,
+        budget: Option<Budget>,
     }
-    let form = program.meta.as_ref()?.read::<Meta>().ok()?.budget?;
-    Some(match form {
-        Form::Tokens(tokens) => Budget { output_tokens: Some(tokens), ..Budget::default() },
-        Form::Ceilings(budget) => budget,
-    })
+    program.meta.as_ref()?.read::<Meta>().ok()?.budget
 }
 
 impl Tally {
@@ -170,8 +160,9 @@ impl Engine {
                     State::Waiting => self.calls[id.0 as usize].child.is_none(),
                     _ => true,
                 };
-                guest.turning || !guest.deliverable.is_empty() || guest.unsettled.iter().any(waits)
+                guest.unsettled.iter().any(waits)
             })
+            || self.turning.is_some()
             || self.has_undelivered()
     }
 

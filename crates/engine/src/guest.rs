@@ -244,7 +244,10 @@ impl Engine {
             Ok(Note::Dropped {}) => {
                 self.tally.dropped += 1;
                 let error = self.diagnose(id, json, None, Code::PROGRAM_THREW);
-                self.note_failure(format!("a thrown error became `null`: {}", error.message));
+                // A call's own failure has been told already.
+                if !json.text().contains(r#""reason":"#) {
+                    self.note_failure(format!("a thrown error became `null`: {}", error.message));
+                }
                 self.append(Entry::Dropped { guest: id, error: json.clone() });
             }
             Ok(Note::Coverage { total, done }) => {

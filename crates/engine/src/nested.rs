@@ -55,11 +55,10 @@ impl Engine {
         }
         let value = guest.value.take().unwrap_or_else(Json::null);
         guest.ended = true;
-        match guest.call {
-            Some(call) => {
-                self.out.push(loopwright_protocol::Command::DropGuest { guest: id });
-                self.settle(call, Outcome::Done(value));
-            }
+        let call = guest.call;
+        self.out.push(loopwright_protocol::Command::DropGuest { guest: id });
+        match call {
+            Some(call) => self.settle(call, Outcome::Done(value)),
             None => self.end_with_result(value),
         }
     }

@@ -92,10 +92,10 @@ pub fn replay(
     };
     let mut whole = false;
     for entry in entries {
-        whole = matches!(&entry, Entry::RunFinished(_));
+        whole = matches!(&entry, Entry::RunFinished(finish) if !finish.external);
         replay.entry(entry)?;
     }
-    // A run that was killed may have lost what its last turn did; a finished one may not.
+    // A run that was killed or stopped from outside may have lost what its last turn did.
     if whole && let Some(record) = replay.ahead.values().find_map(|ahead| ahead.calls.front()) {
         return Err(Mismatch::new(None, "no further call", record.json.text()));
     }

@@ -42,6 +42,11 @@ impl Engine {
             self.lanes.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
             let own = self.own_budget(id);
+            if own.contains(&0.0) {
+                self.lanes.release(lane);
+                self.fail(id, budget_spent("of the task"));
+                continue;
+            }
             match self.ledger.admit(own) {
                 Admission::Fits => {
                     self.ledger.reserve(own);
@@ -135,6 +140,7 @@ impl Engine {
         call.state = State::Running;
         call.active = Some(attempt);
         call.lane = lane;
+        call.held = true;
         let first = call.started.is_none();
         let began = *call.started.get_or_insert(now);
         self.active += 1;
@@ -161,11 +167,12 @@ impl Engine {
         self.hold(Command::Dispatch(Box::new(dispatch)));
     }
 
-    /// The whole task's time; approvals have their own deadline, tools and programs the default.
+    /// The whole task's time; approvals have their own deadline, tools the default.
     fn timeout(&self, id: CallId) -> Option<Micros> {
         let call = &self.calls[id.0 as usize];
         let own = match call.kind {
-            CallKind::Approve => return None,
+            // Nested programs are made of calls that each have their own time.
+            CallKind::Approve | CallKind::Workflow => return None,
             CallKind::Task | CallKind::Agent => self.task(id).request.timeout_ms,
             _ => None,
         };
@@ -180,8 +187,7 @@ impl Engine {
         outcome: Outcome,
         usage: Usage,
     ) {
-        let known = self.calls.get(id.0 as usize).is_some_and(|call| call.active == Some(attempt));
-        if !known {
+        if !self.is_active(id, attempt) {
             return; // a second report of the same attempt: the outbox is idempotent
         }
         self.forget_attempt(id);
@@ -268,7 +274,8 @@ impl Engine {
             return self.give_up(id, failure, Some(Outcome::Done(value)), attempt, usage);
         }
         if over {
-            return self.settle(id, Outcome::Failed(budget_spent("of the task")));
+            let failure = budget_spent("of the task");
+            return self.give_up(id, failure, Some(Outcome::Done(value)), attempt, usage);
         }
         task.reasks_left -= 1;
         task.feedback = Some(Feedback { answer: value.clone(), errors });
@@ -297,7 +304,8 @@ impl Engine {
             return self.give_up(id, failure, None, attempt, usage);
         }
         if over {
-            return self.settle(id, Outcome::Failed(budget_spent("of the task")));
+            let spent = budget_spent("of the task");
+            return self.give_up(id, spent, Some(Outcome::Failed(failure)), attempt, usage);
         }
         task.retries_left -= 1;
         task.failures += 1;
@@ -370,11 +378,15 @@ impl Engine {
             Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, format!("not done within `{ms}` ms"))
                 .hint("raise `timeoutMs` on the call or the setting `task.timeout_ms`")
         };
-        let value =
-            self.calls[id.0 as usize].task.as_mut().and_then(|task| task.request.fallback.take());
-        match value {
+        self.fail(id, failure);
+    }
+
+    /// No subagent will be asked any more: the fallback value stands in, if there is one.
+    fn fail(&mut self, id: CallId, failure: Failure) {
+        let task = self.calls[id.0 as usize].task.as_mut();
+        match task.and_then(|task| task.request.fallback.take()) {
             Some(Fallback::Value(value)) => {
-                self.settle_with(id, Outcome::Done(value), Some(failure))
+                self.settle_with(id, Outcome::Done(value), Some(failure));
             }
             _ => self.settle(id, Outcome::Failed(failure)),
         }
@@ -388,18 +400,27 @@ impl Engine {
     fn settle_with(&mut self, id: CallId, outcome: Outcome, hidden: Option<Failure>) {
         assert!(!self.calls[id.0 as usize].is_settled(), "a call is settled once");
         self.count(id, &outcome);
-        let held = self.calls[id.0 as usize].active.is_some() && self.is_held(id);
+        let cancelled = matches!(outcome, Outcome::Failed(_));
         let call = &mut self.calls[id.0 as usize];
         if call.state == State::Parked {
             self.parked -= 1;
         }
-        call.state = State::Settled;
         call.task = None;
-        if let (Some(attempt), false) = (call.active, held) {
+        let waited = std::mem::replace(&mut call.state, State::Settled);
+        if let (Some(attempt), false) = (call.active, call.held) {
             self.out.push(Command::CancelAttempt { call: id, attempt });
         }
         if call.started.is_some() {
             self.out.push(Command::DropTimer { timer: TimerId::Deadline(id) });
+        }
+        match (waited, call.kind) {
+            (State::Backoff, _) => {
+                self.out.push(Command::DropTimer { timer: TimerId::Retry(id) });
+            }
+            (State::Waiting, CallKind::Sleep) if cancelled => {
+                self.out.push(Command::DropTimer { timer: TimerId::Sleep(id) });
+            }
+            _ => {}
         }
         let guest = &mut self.guests[call.guest.0 as usize];
         guest.unsettled.remove(&id);

@@ -1,1 +1,31 @@
-//! The library people embed: engine, journal and drivers wired into a local runtime.
+//! The library that people embed: engine, journal and drivers wired into a local runtime.
+//!
+//! [`Run::prepare`] reads everything a run needs and refuses what can be known to be wrong;
+//! [`Run::execute`] runs it to its end and records every step; [`replay_run`] runs it again from its record.
+//! Not here: the terminal (`cli`), decisions (`engine`).
+
+mod approve; // questions to people
+mod check; // a program looked at without running it
+mod clock; // the run's clock and names drawn from it
+mod execute; // a prepared run, run
+mod host; // the local host: journal, timers, inbox
+mod modules; // program text with what it imports
+mod options; // what a run is asked to be
+mod prepare; // everything before the first turn
+mod replay; // a recorded run again
+mod saved; // saved programs by name
+mod services; // tools, saved programs, approvals as drivers
+mod timers; // what is due when
+pub mod view; // what people see of a run
+
+pub use approve::{Answer, Approver, Unattended};
+pub use check::load_program;
+pub use execute::{Canceller, RunReport};
+pub use loopwright_journal as journal;
+pub use loopwright_program as program;
+pub use loopwright_protocol as protocol;
+pub use loopwright_subagents as subagents;
+pub use loopwright_types as types;
+pub use options::RunOptions;
+pub use prepare::{PrepareError, Run};
+pub use replay::{ReplayError, replay_run};

@@ -25,8 +25,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "loopwright",
         &[
-            "engine", "host", "interpreter", "journal", "program", "protocol", "schema",
-            "subagents", "tools", "types",
+            "engine",
+            "host",
+            "interpreter",
+            "journal",
+            "program",
+            "protocol",
+            "schema",
+            "subagents",
+            "tools",
+            "types",
         ],
     ),
     ("cli", &["loopwright", "simulator", "types", "program", "protocol", "journal", "subagents"]),
@@ -35,8 +43,23 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Rooms that decide without touching the world, and crates that would let them touch it.
 const PURE: &[&str] = &["types", "protocol", "schema", "program", "engine", "host"];
 const WORLDLY: &[&str] = &[
-    "tokio", "mio", "socket2", "rusqlite", "libsqlite3-sys", "wasmtime", "tempfile", "rustix", "nix",
-    "signal-hook-registry", "rayon", "crossbeam-channel", "chrono", "time", "ignore", "walkdir", "reqwest",
+    "tokio",
+    "mio",
+    "socket2",
+    "rusqlite",
+    "libsqlite3-sys",
+    "wasmtime",
+    "tempfile",
+    "rustix",
+    "nix",
+    "signal-hook-registry",
+    "rayon",
+    "crossbeam-channel",
+    "chrono",
+    "time",
+    "ignore",
+    "walkdir",
+    "reqwest",
 ];
 
 const DEPTH_MAX: usize = 7;
@@ -139,7 +162,8 @@ fn pure_rooms_link_no_clock_thread_pool_filesystem_or_network_crate() {
 
 #[test]
 fn pure_rooms_call_no_clock_file_thread_or_socket_of_the_standard_library() {
-    let banned = ["std::fs", "std::net", "std::thread", "SystemTime", "Instant::now", "std::process"];
+    let banned =
+        ["std::fs", "std::net", "std::thread", "SystemTime", "Instant::now", "std::process"];
     for pure in PURE {
         for (path, text) in sources(&root().join("crates").join(pure).join("src")) {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -162,7 +186,8 @@ fn files_and_functions_stay_short_enough_to_read() {
         }
         for (number, line) in lines.iter().enumerate() {
             let indent = line.len() - line.trim_start().len();
-            let text = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+            let text =
+                line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
             if !text.starts_with("fn ") || line.trim_end().ends_with(['}', ';']) {
                 continue;
             }

@@ -7,8 +7,19 @@ use std::process::Command;
 
 /// Licences that ask for no more than their text (the texts are in the crates; the guest's are beside it).
 const LICENCES: &[&str] = &[
-    "MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC",
-    "Unicode-3.0", "Zlib", "Unlicense", "0BSD", "BSL-1.0", "CC0-1.0", "MIT-0",
+    "MIT",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Unicode-3.0",
+    "Zlib",
+    "Unlicense",
+    "0BSD",
+    "BSL-1.0",
+    "CC0-1.0",
+    "MIT-0",
 ];
 
 /// Names that are there in more than one version because two kept libraries disagree, and why that is borne.
@@ -51,9 +62,8 @@ fn linked(metadata: &Value) -> Vec<&Value> {
 /// Whether an SPDX expression can be met with the licences above. `/` is an old spelling of `OR`.
 fn fits(expression: &str) -> bool {
     let flat = expression.replace(['(', ')'], " ").replace('/', " OR ");
-    flat.split(" AND ").all(|part| {
-        part.split(" OR ").any(|licence| LICENCES.contains(&licence.trim()))
-    })
+    flat.split(" AND ")
+        .all(|part| part.split(" OR ").any(|licence| LICENCES.contains(&licence.trim())))
 }
 
 #[test]
@@ -80,7 +90,8 @@ fn no_linked_crate_is_there_in_two_versions() {
     let metadata = metadata();
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in linked(&metadata) {
-        let (name, version) = (package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
+        let (name, version) =
+            (package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
         versions.entry(name).or_default().insert(version);
     }
     let twice = versions.iter().filter(|(name, all)| all.len() > 1 && !TWICE.contains(*name));

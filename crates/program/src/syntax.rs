@@ -46,7 +46,10 @@ pub(crate) fn parse<'a>(
             tree.source_type = tree.source_type.with_script(true);
         }
         let semantics = SemanticBuilder::new().with_check_syntax_error(true).build(&tree);
-        diagnostics = semantics.diagnostics.errors().map(|error| explain(text, error)).collect();
+        let errors = semantics.diagnostics.errors();
+        // `export const meta` stays sloppy: the script that runs has the `export` blanked.
+        let errors = errors.filter(|error| !error.message.contains("outside a module"));
+        diagnostics = errors.map(|error| explain(text, error)).collect();
     }
     if let Some(fence) = fenced(text, diagnostics.is_empty()) {
         diagnostics = vec![fence];

@@ -1,0 +1,201 @@
+//! Everything before the first turn: read, parse, check. What can be known to be wrong is refused here, before
+//! anything is written or spent.
+
+use crate::clock::{self, Clock};
+use crate::execute::Canceller;
+use crate::host::Message;
+use crate::options::RunOptions;
+use loopwright_host::Driver;
+use loopwright_interpreter::{Guests, Interpreter};
+use loopwright_journal::Store;
+use loopwright_program::{Program, Report};
+use loopwright_protocol::{Json, ProgramText, RunStart, Subagent};
+use loopwright_subagents::{LoadOptions, Registry};
+use loopwright_tools::Tools;
+use loopwright_types::{Code, Diagnostic, Digest, Effects, RunId, Settings};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+/// Why a run cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Something is wrong with the program.
+    #[error("{0}")]
+    Program(Report),
+    /// Something is wrong around it.
+    #[error("{0}")]
+    Setup(Diagnostic),
+}
+
+impl From<Report> for PrepareError {
+    fn from(report: Report) -> Self {
+        Self::Program(report)
+    }
+}
+
+impl From<Diagnostic> for PrepareError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Setup(diagnostic)
+    }
+}
+
+/// A run that is ready to begin.
+pub struct Run {
+    pub(crate) start: RunStart,
+    pub(crate) store: Store,
+    pub(crate) subagents: Arc<dyn Driver>,
+    pub(crate) tools: Tools,
+    pub(crate) workspace: PathBuf,
+    pub(crate) guests: Guests,
+    pub(crate) clock: Clock,
+    pub(crate) sender: Sender<Message>,
+    pub(crate) inbox: Receiver<Message>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Run {
+    /// Reads the program, its libraries and the subagent definitions, and opens sandbox and journal.
+    ///
+    /// # Errors
+    /// Everything that can be known to be wrong before the first turn.
+    pub fn prepare(options: RunOptions) -> Result<Self, PrepareError> {
+        let workspace = options.workspace.canonicalize().map_err(|error| {
+            let shown = options.workspace.display();
+            Diagnostic::new(Code::USAGE, format!("cannot use the workspace `{shown}`: {error}"))
+                .hint("name a directory that is there with `--workspace`")
+        })?;
+        let name = options.program.display().to_string();
+        let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
+        check_args(&program, options.args.as_ref(), &options.settings)?;
+        let (registry, broken) = Registry::load(&LoadOptions {
+            workspace: workspace.clone(),
+            agents_dir: options.agents_dir,
+            model: options.model,
+        });
+        let settings = options.settings;
+        let allowed: Vec<String> = list(settings.text("tools.allow"));
+        let tools = Tools::new(&workspace, &allowed, settings.count("tools.result_bytes_max"))?;
+        let interpreter = Interpreter::new(loopwright_interpreter::Options {
+            cache_dir: options.cache_dir,
+            ..Default::default()
+        })
+        .map_err(|error| error.diagnostic())?;
+        let store = Store::open(&options.data_dir).map_err(|error| error.diagnostic())?;
+        let clock = Clock::start();
+        let now = clock.now();
+        let run = clock::run_id(now);
+        let start = RunStart {
+            run: run.clone(),
+            now,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            interpreter: interpreter.hash(),
+            program: text,
+            args: options.args,
+            seed: match settings.integer("run.seed") {
+                0 => clock::draw(),
+                seed => seed,
+            },
+            subagents: definitions(&registry),
+            tools: tools.names(),
+            workspace: workspace.display().to_string(),
+            settings,
+        };
+        let mut warnings = program.warnings;
+        warnings.extend(broken);
+        let guests = Guests::new(interpreter, &start.settings);
+        let subagents = loopwright_subagents::Drivers::new(&registry, &start.settings, &workspace);
+        let (sender, inbox) = crate::execute::inbox();
+        Ok(Self {
+            start,
+            store,
+            subagents,
+            tools,
+            workspace,
+            guests,
+            clock,
+            sender,
+            inbox,
+            warnings,
+        })
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> &RunId {
+        &self.start.run
+    }
+
+    /// The program as it will run.
+    pub fn program(&self) -> &ProgramText {
+        &self.start.program
+    }
+
+    /// What is allowed but probably a mistake: in the program, and broken subagent definitions.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Asks this run to end, from any thread.
+    pub fn canceller(&self) -> Canceller {
+        Canceller { sender: self.sender.clone(), clock: self.clock }
+    }
+}
+
+/// Words separated by commas.
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// The definitions as the engine wants them; a broken one keeps its name, so that using it tells why.
+fn definitions(registry: &Registry) -> Vec<Subagent> {
+    let mut all = registry.subagents();
+    for (name, error) in registry.broken_definitions() {
+        all.push(Subagent {
+            name: name.clone(),
+            description: error.message.clone(),
+            driver: "invalid".to_owned(),
+            provider: "invalid".to_owned(),
+            model: None,
+            effects: Effects::None,
+            concurrency: None,
+            tools: None,
+            digest: Digest::of(error.message.as_bytes()),
+            source: error.location.as_ref().map(|location| location.file.clone()),
+        });
+    }
+    all
+}
+
+/// `meta.args` is a promise about the arguments: kept here, not half-way through.
+fn check_args(
+    program: &Program,
+    args: Option<&Json>,
+    settings: &Settings,
+) -> Result<(), PrepareError> {
+    let Some(meta) = &program.meta else { return Ok(()) };
+    let limits = loopwright_schema::Limits {
+        bytes_max: settings.count("schema.bytes_max"),
+        depth_max: settings.count("schema.depth_max"),
+    };
+    let compile = |schema, field: &str| {
+        loopwright_schema::compile(schema, &limits).map_err(|error| {
+            let mut diagnostic = Diagnostic::from(error);
+            diagnostic.message = format!("`meta.{field}`: {}", diagnostic.message);
+            diagnostic
+        })
+    };
+    if let Some(schema) = &meta.result {
+        compile(schema, "result")?;
+    }
+    let Some(schema) = &meta.args else { return Ok(()) };
+    let schema = compile(schema, "args")?;
+    let value = args.map(|args| args.read().unwrap_or_default()).unwrap_or(serde_json::Value::Null);
+    schema.check(&value).map_err(|violations| {
+        let message = format!(
+            "the arguments do not match `meta.args`: {}",
+            loopwright_schema::describe(&violations).replace('\n', "; ")
+        );
+        let hint = "give them as JSON: `--args '{\"name\": \"value\"}'` or `--args @file.json`";
+        PrepareError::Setup(Diagnostic::new(Code::ARGS_INVALID, message).hint(hint))
+    })
+}
