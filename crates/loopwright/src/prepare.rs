@@ -135,6 +135,15 @@ impl Run {
         &self.warnings
     }
 
+    /// Reads how many commits (each with one sync) and entries the journal has made in this process.
+    pub fn journal_stats(&self) -> impl Fn() -> (u64, u64) + use<> {
+        let store = self.store.clone();
+        move || {
+            let stats = store.stats();
+            (stats.commits, stats.entries)
+        }
+    }
+
     /// Asks this run to end, from any thread.
     pub fn canceller(&self) -> Canceller {
         Canceller { sender: self.sender.clone(), clock: self.clock }
