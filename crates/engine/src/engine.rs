@@ -31,6 +31,7 @@ pub struct Engine {
     pub(crate) schemas: Schemas,
     pub(crate) turns: u32,
     pub(crate) tally: Tally,
+    pub(crate) result_schema: Option<Json>,
     /// Attempts whose end the host still owes.
     pub(crate) active: usize,
     /// Unsettled calls that wait for something outside the run.
@@ -86,6 +87,7 @@ impl Engine {
             schemas: Schemas::default(),
             turns: 0,
             tally: Tally::default(),
+            result_schema: crate::finish::meta_result(&start.program),
             active: 0,
             parked: 0,
             ending: None,

@@ -46,6 +46,15 @@ pub(crate) fn meta_budget(program: &ProgramText) -> Option<Budget> {
     program.meta.as_ref()?.read::<Meta>().ok()?.budget
 }
 
+/// `meta.result`: the JSON Schema that the program promises its value matches.
+pub(crate) fn meta_result(program: &ProgramText) -> Option<Json> {
+    #[derive(Deserialize)]
+    struct Meta {
+        result: Option<Json>,
+    }
+    program.meta.as_ref()?.read::<Meta>().ok()?.result
+}
+
 impl Tally {
     /// Adds a coverage report; nested programs' reports add up.
     pub fn cover(&mut self, total: u64, done: u64) {
@@ -77,12 +86,31 @@ impl Engine {
 
     /// The main program ended with a value and all its calls are over.
     pub(crate) fn end_with_result(&mut self, value: Json) {
-        let status = self.tally.status();
-        let error = (status == RunStatus::Failed).then(|| {
+        let mut status = self.tally.status();
+        let mut error = (status == RunStatus::Failed).then(|| {
             Diagnostic::new(Code::PROGRAM_THREW, "not one of the registered work items was done")
                 .hint("`loopwright show` tells why each of them failed")
         });
+        if let Err(broken) = self.check_result(&value) {
+            status = RunStatus::Failed;
+            error = Some(broken);
+        }
         self.end(Ending { status, result: Some(value), error, external: false, written: false });
+    }
+
+    /// A program that promises a form of its value in `meta.result` is held to it.
+    fn check_result(&mut self, value: &Json) -> Result<(), Diagnostic> {
+        let Some(schema) = self.result_schema.take() else { return Ok(()) };
+        let broken = |message: String| Diagnostic::new(Code::ANSWER_INVALID, message);
+        let schema = self.schemas.get(&schema, &self.options.schema_limits);
+        let schema =
+            schema.map_err(|failure| broken(format!("`meta.result`: {}", failure.message)))?;
+        let read = value.read::<serde_json::Value>().map_err(|error| broken(error.to_string()))?;
+        schema.check(&read).map_err(|violations| {
+            let errors = loopwright_schema::describe(&violations).replace('\n', "; ");
+            broken(format!("the program's value does not match `meta.result`: {errors}"))
+                .hint("the value is kept: `loopwright show` prints it")
+        })
     }
 
     /// The main program cannot go on.
