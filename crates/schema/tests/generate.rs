@@ -42,7 +42,7 @@ fn made_values_fit_every_schema_of_the_table() {
         let schema: Value = serde_json::from_str(line).unwrap();
         let validator = compile(&schema, &Limits::default())
             .unwrap_or_else(|error| panic!("{schema}: {error}"));
-        assert_made_values_fit(&schema, &validator, 60);
+        assert_made_values_fit(&schema, &validator, 30);
     }
 }
 
@@ -145,7 +145,7 @@ fn random_object(random: &mut Random, depth: u32) -> Value {
 #[test]
 fn made_values_fit_random_schemas_or_the_schema_is_refused_as_contradictory() {
     let (mut made, mut refused, mut open) = (0, 0, 0);
-    for seed in 0..1_500 {
+    for seed in 0..700 {
         let mut random = Random(seed);
         let schema = random_schema(&mut random, 3);
         match compile(&schema, &Limits::default()) {
@@ -166,5 +166,5 @@ fn made_values_fit_random_schemas_or_the_schema_is_refused_as_contradictory() {
         }
     }
     // Few may be left open: neither a value nor a proof that there is none.
-    assert!(made > 1_000 && open < 15, "made {made}, refused {refused}, open {open}");
+    assert!(made > 450 && open < 8, "made {made}, refused {refused}, open {open}");
 }

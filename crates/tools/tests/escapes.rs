@@ -43,7 +43,8 @@ impl Place {
         Tools::new(&self.workspace(), &allow, 10_000).unwrap()
     }
 
-    fn call(&self, name: &str, args: Value) -> Result<String, Failure> {
+    fn call(&self, name: &str, args: impl Into<Value>) -> Result<String, Failure> {
+        let args = args.into();
         let result = self.tools().call(name, &args, &|| false)?;
         let text = result.as_str().unwrap().to_owned();
         assert!(!text.contains(SECRET), "{name} {args} read the secret");

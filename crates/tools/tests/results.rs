@@ -28,8 +28,8 @@ fn tools(root: &TempDir, bytes_max: usize) -> Tools {
     Tools::new(root.path(), &allow, bytes_max).unwrap()
 }
 
-fn call(root: &TempDir, name: &str, args: Value) -> Result<String, Failure> {
-    let value = tools(root, 100_000).call(name, &args, &|| false)?;
+fn call(root: &TempDir, name: &str, args: impl Into<Value>) -> Result<String, Failure> {
+    let value = tools(root, 100_000).call(name, &args.into(), &|| false)?;
     Ok(value.as_str().unwrap().to_owned())
 }
 
@@ -238,125 +238,19 @@ fn a_cancelled_call_ends_as_cancelled() {
     }
 }
 
+/// One case per line: tool, arguments, code, and what message and hint must hold.
+const REFUSALS: &str = include_str!("data/refusals.jsonl");
+
 #[test]
 fn a_call_that_cannot_be_made_says_which_part_is_wrong() {
     let root = sample();
-    let cases = [
-        ("glub", json!({}), Code::TOOL_UNKNOWN, "there is no tool `glub`", "did you mean `glob`?"),
-        (
-            "readfil",
-            json!({}),
-            Code::TOOL_UNKNOWN,
-            "there is no tool `readfil`",
-            "did you mean `read_file`?",
-        ),
-        (
-            "write_everything",
-            json!({}),
-            Code::TOOL_UNKNOWN,
-            "there is no tool `write_everything`",
-            "there are `glob`",
-        ),
-        ("glob", json!({}), Code::TOOL_ARGUMENT, "`glob` needs `pattern`", ""),
-        (
-            "glob",
-            json!({"pattern": 5}),
-            Code::TOOL_ARGUMENT,
-            "`pattern` of `glob` is text, not `5`",
-            "",
-        ),
-        ("glob", json!({"pattern": "["}), Code::TOOL_ARGUMENT, "`[` is not a glob pattern", ""),
-        (
-            "glob",
-            json!({"pattern": "*", "limit": 0}),
-            Code::TOOL_ARGUMENT,
-            "`limit` of `glob` is a whole number from 1, not `0`",
-            "",
-        ),
-        (
-            "glob",
-            json!({"pattern": "*", "dept": 1}),
-            Code::TOOL_ARGUMENT,
-            "`glob` takes no argument `dept`",
-            "it takes `pattern`",
-        ),
-        (
-            "glob",
-            json!([1]),
-            Code::TOOL_ARGUMENT,
-            "`glob` takes an object of arguments, not `[1]`",
-            "",
-        ),
-        (
-            "grep",
-            json!({"pattern": "("}),
-            Code::TOOL_ARGUMENT,
-            "`(` is not a regular expression",
-            "literal: true",
-        ),
-        (
-            "grep",
-            json!({"pattern": "a(?=b)"}),
-            Code::TOOL_ARGUMENT,
-            "`a(?=b)` is not a regular expression",
-            "lookaround",
-        ),
-        (
-            "grep",
-            json!({"pattern": "(\\w{900}){900}"}),
-            Code::TOOL_ARGUMENT,
-            "is not a regular expression",
-            "",
-        ),
-        (
-            "grep",
-            json!({"pattern": "a", "outputMode": "count"}),
-            Code::TOOL_ARGUMENT,
-            "not `count`",
-            "",
-        ),
-        (
-            "read_file",
-            json!({"path": "a", "file_path": "b"}),
-            Code::TOOL_ARGUMENT,
-            "was given `path` twice",
-            "",
-        ),
-        (
-            "read_file",
-            json!({"path": "absent.txt"}),
-            Code::TOOL_FAILED,
-            "`absent.txt` does not exist",
-            "",
-        ),
-        (
-            "read_file",
-            json!({"path": "src"}),
-            Code::TOOL_FAILED,
-            "`src` is a directory",
-            "list it with `ls`",
-        ),
-        ("read_file", json!({"path": "README.md/x"}), Code::TOOL_FAILED, "is not a directory", ""),
-        (
-            "read_file",
-            json!({"path": "x".repeat(5_000)}),
-            Code::TOOL_FAILED,
-            "is too long for a path",
-            "",
-        ),
-        (
-            "ls",
-            json!({"path": "README.md"}),
-            Code::TOOL_FAILED,
-            "`README.md` is not a directory",
-            "",
-        ),
-    ];
-    for (tool, args, code, message, hint) in cases {
-        let failure = call(&root, tool, args.clone()).expect_err(&args.to_string());
-        assert_eq!(failure.code, code, "{tool} {args}: {}", failure.message);
-        assert!(failure.message.contains(message), "{tool} {args}: {}", failure.message);
-        assert!(failure.hint.unwrap_or_default().contains(hint), "{tool} {args}");
+    for line in REFUSALS.lines() {
+        let case: (String, Value, String, String, String) = serde_json::from_str(line).unwrap();
+        let (tool, args, code, message, hint) = case;
+        let failure = call(&root, &tool, args).expect_err(line);
+        assert_eq!(failure.code.to_string(), code, "{line}: {}", failure.message);
+        assert!(failure.message.contains(&message), "{line}: {}", failure.message);
+        assert!(failure.hint.unwrap_or_default().contains(&hint), "{line}");
         assert!(!failure.sent && failure.message.len() < 1_000);
     }
 }

@@ -49,9 +49,16 @@ impl Maker<'_, '_> {
         step: f64,
         outside: &dyn Fn(f64) -> bool,
     ) -> Option<Value> {
-        // Decimals of the step: multiples of 0.1 are written as decimals, not as sums of binary fractions.
-        let decimals = format!("{step}").split_once('.').map_or(0, |(_, digits)| digits.len());
-        let place = |k: f64| format!("{:.decimals$}", k * step).parse::<f64>().unwrap_or(k * step);
+        // Multiples of 0.1 are written as decimals, not as sums of binary fractions; whole steps are exact.
+        let decimals = if step.fract() == 0.0 {
+            None
+        } else {
+            format!("{step}").split_once('.').map(|(_, digits)| digits.len())
+        };
+        let place = |k: f64| match decimals {
+            None => k * step,
+            Some(count) => format!("{:.count$}", k * step).parse().unwrap_or(k * step),
+        };
         // A step or two off the quotient: an exclusive bound, or a rounding error of the division.
         let lowest = (low / step).floor();
         let first = (0..3_u8)
