@@ -22,8 +22,9 @@ const LICENCES: &[&str] = &[
     "MIT-0",
 ];
 
-/// Names that are there in more than one version because two kept libraries disagree, and why that is borne.
-const TWICE: &[&str] = &[];
+/// Names that are there in two versions because two kept libraries disagree: wasmtime (`embedded-io`, `hashbrown`,
+/// `itertools`), oxc (`num-bigint`) and procedural macros at build time (`syn`).
+const TWICE: &[&str] = &["embedded-io", "hashbrown", "itertools", "num-bigint", "syn"];
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
