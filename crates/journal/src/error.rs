@@ -248,6 +248,10 @@ impl Error {
             ErrorCode::SystemIoFailure if is_read_failure(failure.extended_code) => {
                 Self::DamagedDatabase { path, what: cause }
             }
+            // A statement of ours that does not fit: the database is not what it was when it was made.
+            ErrorCode::Unknown if failure.extended_code == rusqlite::ffi::SQLITE_ERROR => {
+                Self::DamagedDatabase { path, what: cause }
+            }
             _ => Self::Failed { path, cause },
         }
     }
