@@ -26,7 +26,11 @@ pub enum Entry {
         /// Its program, pinned here.
         program: Box<ProgramText>,
         /// Its arguments.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "crate::json::present",
+            skip_serializing_if = "Option::is_none"
+        )]
         args: Option<Json>,
     },
     /// A turn begins: everything the guest could read, and what was settled before the pump.
@@ -94,7 +98,11 @@ pub enum Entry {
         /// Which guest.
         guest: GuestId,
         /// Its value.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "crate::json::present",
+            skip_serializing_if = "Option::is_none"
+        )]
         value: Option<Json>,
         /// Its error.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +131,11 @@ pub struct RunStart {
     /// The program.
     pub program: ProgramText,
     /// The arguments; absent when none were given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub args: Option<Json>,
     /// Every setting in force.
     pub settings: Settings,
@@ -277,7 +289,11 @@ pub struct RunFinish {
     /// How.
     pub status: RunStatus,
     /// The program's value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub result: Option<Json>,
     /// Why there is no value, or why the run waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

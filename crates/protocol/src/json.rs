@@ -71,3 +71,35 @@ impl<'de> Deserialize<'de> for Json {
         Ok(Self(Box::<RawValue>::deserialize(deserializer)?.into()))
     }
 }
+
+/// For a member that may be absent: one that is there is a value, `null` included.
+pub(crate) fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Budget, Entry, Json, WorkflowRequest};
+    use loopwright_types::GuestId;
+
+    #[test]
+    fn null_is_a_value_and_not_an_absent_one() {
+        for value in [None, Some(Json::null())] {
+            let entry = Entry::GuestEnded { guest: GuestId(0), value, error: None };
+            assert_eq!(Entry::decode(&entry.encode()).unwrap(), entry);
+        }
+        let args = |text: &str| serde_json::from_str::<WorkflowRequest>(text).unwrap().args;
+        assert_eq!(args(r#"{"name":"a"}"#), None);
+        assert_eq!(args(r#"{"name":"a","args":null}"#), Some(Json::null()));
+    }
+
+    #[test]
+    fn a_budget_is_a_number_of_output_tokens_or_an_object() {
+        let read = |text: &str| serde_json::from_str::<Budget>(text).unwrap();
+        assert_eq!(read("7"), Budget { output_tokens: Some(7.0), ..Budget::default() });
+        assert_eq!(read(r#"{"usd":0.5}"#), Budget { usd: Some(0.5), ..Budget::default() });
+        assert!(serde_json::from_str::<Budget>("\"much\"").is_err());
+    }
+}

@@ -127,9 +127,9 @@ pub enum Fallback {
     Value(Json),
 }
 
-/// Ceilings; absent ones do not bind.
+/// Ceilings; absent ones do not bind. Written as an object, or as a number of output tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "BudgetForm")]
 pub struct Budget {
     /// Output tokens.
     pub output_tokens: Option<f64>,
@@ -137,6 +137,29 @@ pub struct Budget {
     pub tokens: Option<f64>,
     /// US dollars.
     pub usd: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum BudgetForm {
+    Number(f64),
+    #[serde(rename_all = "camelCase")]
+    Ceilings {
+        output_tokens: Option<f64>,
+        tokens: Option<f64>,
+        usd: Option<f64>,
+    },
+}
+
+impl From<BudgetForm> for Budget {
+    fn from(form: BudgetForm) -> Self {
+        match form {
+            BudgetForm::Number(tokens) => Self { output_tokens: Some(tokens), ..Self::default() },
+            BudgetForm::Ceilings { output_tokens, tokens, usd } => {
+                Self { output_tokens, tokens, usd }
+            }
+        }
+    }
 }
 
 /// `tools.<name>(args)`.
@@ -166,7 +189,7 @@ pub struct ApproveRequest {
     #[serde(default)]
     pub choices: Option<Vec<String>>,
     /// What the person should see beside the question.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::present")]
     pub data: Option<Json>,
     /// How long to wait, in milliseconds.
     #[serde(default)]
@@ -179,6 +202,6 @@ pub struct WorkflowRequest {
     /// The saved program's name, or a path in the workspace.
     pub name: String,
     /// Its arguments.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::present")]
     pub args: Option<Json>,
 }

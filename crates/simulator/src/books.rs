@@ -1,0 +1,356 @@
+//! The simulator's own record of what was dispatched, executed and delivered, kept apart from the journal
+//! so that the one can be held against the other. Every promise of the engine that can be seen from
+//! outside is checked here, always.
+
+use loopwright_protocol::{Dispatch, Entry, Outcome, RunStart, TurnInput, Work};
+use loopwright_types::{Attempt, CallId, GuestId, Micros, RunStatus, Slot, Usage};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// One attempt as the world saw it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Execution {
+    /// The call.
+    pub call: CallId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The subagent type, `tool`, `approve` or `workflow`.
+    pub served_by: String,
+    /// What a task was asked; the tool's, program's or question's text for others.
+    pub asked: String,
+    /// When it was dispatched.
+    pub dispatched: Micros,
+    /// When its cancellation arrived.
+    pub cancelled: Option<Micros>,
+    /// When and how it ended, as first reported.
+    pub ended: Option<(Micros, Outcome)>,
+    /// What it used, as first reported.
+    pub usage: Usage,
+}
+
+/// How many attempts were under way at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Tasks.
+    pub tasks: usize,
+    /// Tool calls.
+    pub tools: usize,
+    /// Tasks of each subagent type.
+    pub subagents: HashMap<String, usize>,
+    /// Tasks at each provider.
+    pub providers: HashMap<String, usize>,
+}
+
+/// The caps of a run, read from its settings without the engine's help.
+#[derive(Debug)]
+struct Caps {
+    run: usize,
+    provider: usize,
+    subagents: HashMap<String, (String, usize)>,
+}
+
+/// The books of one run.
+#[derive(Debug)]
+pub struct Books {
+    /// Every attempt in the order of dispatch.
+    pub executions: Vec<Execution>,
+    /// The largest load seen.
+    pub peak: Load,
+    /// Promises that were broken; empty in a run that is worth anything.
+    pub violations: Vec<String>,
+    caps: Caps,
+    load: Load,
+    index: HashMap<(CallId, Attempt), usize>,
+    appended: u64,
+    durable: u64,
+    broken: bool,
+    finished: bool,
+    intents: HashMap<(CallId, Attempt), u64>,
+    slots: HashMap<(GuestId, Slot), CallId>,
+    settled: HashMap<CallId, u64>,
+    delivered: HashSet<CallId>,
+    guests: BTreeSet<GuestId>,
+}
+
+impl Books {
+    pub(crate) fn new(start: &RunStart) -> Self {
+        let settings = &start.settings;
+        let own = settings.count("run.concurrency_per_subagent");
+        let subagents = start.subagents.iter().map(|subagent| {
+            let cap = subagent.concurrency.map_or(own, |cap| own.min(cap as usize));
+            (subagent.name.clone(), (subagent.provider.clone(), cap))
+        });
+        let caps = Caps {
+            run: settings.count("run.concurrency"),
+            provider: settings.count("run.concurrency_per_provider"),
+            subagents: subagents.collect(),
+        };
+        Self {
+            executions: Vec::new(),
+            peak: Load::default(),
+            violations: Vec::new(),
+            caps,
+            load: Load::default(),
+            index: HashMap::new(),
+            appended: 0,
+            durable: 0,
+            broken: false,
+            finished: false,
+            intents: HashMap::new(),
+            slots: HashMap::new(),
+            settled: HashMap::new(),
+            delivered: HashSet::new(),
+            guests: BTreeSet::new(),
+        }
+    }
+
+    /// Everything used, whatever became of it.
+    pub fn usage(&self) -> Usage {
+        let mut all = Usage::default();
+        self.executions.iter().for_each(|execution| all.add(execution.usage));
+        all
+    }
+
+    /// The attempts of one call.
+    pub fn of(&self, call: CallId) -> impl Iterator<Item = &Execution> {
+        self.executions.iter().filter(move |execution| execution.call == call)
+    }
+
+    pub(crate) fn violation(&mut self, text: String) {
+        self.violations.push(text);
+    }
+
+    fn demand(&mut self, kept: bool, text: impl FnOnce() -> String) {
+        if !kept {
+            self.violations.push(text());
+        }
+    }
+
+    pub(crate) fn append(&mut self, entry: &Entry) {
+        let number = self.appended;
+        self.appended += 1;
+        let ended = self.finished;
+        self.demand(!ended, || format!("`{}` written after the run's end", entry.kind()));
+        match entry {
+            Entry::AttemptStarted(start) => {
+                let again = self.intents.insert((start.call, start.attempt), number).is_some();
+                self.demand(!again, || format!("two intents for {} {}", start.call, start.attempt));
+            }
+            Entry::Called(call) => {
+                self.slots.insert((call.guest, call.slot), call.call);
+            }
+            Entry::Settled(settled) => {
+                let again = self.settled.insert(settled.call, number).is_some();
+                self.demand(!again, || format!("call {} is settled twice", settled.call));
+            }
+            Entry::RunFinished(_) => self.finished = true,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn synced(&mut self, count: u64) {
+        self.durable = count;
+    }
+
+    pub(crate) fn sync_failed(&mut self) {
+        self.broken = true;
+    }
+
+    fn is_durable(&self, number: Option<u64>) -> bool {
+        number.is_some_and(|number| number < self.durable)
+    }
+
+    /// An attempt goes out: its intent must be durable, its result not wanted elsewhere, its caps kept.
+    pub(crate) fn dispatch(&mut self, dispatch: &Dispatch, now: Micros) {
+        let key = (dispatch.call, dispatch.attempt);
+        let name = format!("attempt {} of call {}", key.1, key.0);
+        let intended = self.is_durable(self.intents.get(&key).copied());
+        self.demand(intended, || format!("{name} dispatched before its intent was durable"));
+        let fresh = self.index.insert(key, self.executions.len()).is_none();
+        self.demand(fresh, || format!("{name} dispatched twice"));
+        let open = !self.settled.contains_key(&key.0);
+        self.demand(open, || format!("{name} dispatched after the call was settled"));
+        let healthy = !self.broken;
+        self.demand(healthy, || format!("{name} dispatched after a failed sync"));
+        let (served_by, asked) = served_by(&dispatch.work);
+        self.executions.push(Execution {
+            call: key.0,
+            attempt: key.1,
+            served_by,
+            asked,
+            dispatched: now,
+            cancelled: None,
+            ended: None,
+            usage: Usage::default(),
+        });
+        match &dispatch.work {
+            Work::Task(task) => self.begin_task(&task.subagent),
+            Work::Tool { .. } => {
+                self.load.tools += 1;
+                self.peak.tools = self.peak.tools.max(self.load.tools);
+                let kept = self.load.tools <= self.caps.run;
+                self.demand(kept, || format!("{name}: more tools at once than `run.concurrency`"));
+            }
+            Work::Approve(_) | Work::LoadProgram { .. } => {}
+        }
+    }
+
+    fn begin_task(&mut self, subagent: &str) {
+        let (provider, own) = self.caps.subagents.get(subagent).cloned().unwrap_or_default();
+        let peak = &mut self.peak;
+        self.load.tasks += 1;
+        peak.tasks = peak.tasks.max(self.load.tasks);
+        let of_type = raise(&mut self.load.subagents, &mut peak.subagents, subagent);
+        let of_provider = raise(&mut self.load.providers, &mut peak.providers, &provider);
+        let (run, each) = (self.caps.run, self.caps.provider);
+        for (now, most, what) in [
+            (self.load.tasks, run, "the run"),
+            (of_type, own, "the subagent type"),
+            (of_provider, each, "the provider"),
+        ] {
+            self.demand(now <= most, || format!("{now} tasks at once, {what} has a cap of {most}"));
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, call: CallId, attempt: Attempt, now: Micros) {
+        match self.index.get(&(call, attempt)) {
+            Some(index) => self.executions[*index].cancelled = Some(now),
+            None => self.violation(format!("attempt {attempt} of {call} cancelled, never sent")),
+        }
+    }
+
+    /// An attempt's end is reported; says whether it is the first report.
+    pub(crate) fn end(
+        &mut self,
+        (call, attempt): (CallId, Attempt),
+        outcome: &Outcome,
+        usage: Usage,
+        now: Micros,
+    ) -> bool {
+        let Some(execution) = self.index.get(&(call, attempt)).map(|at| &mut self.executions[*at])
+        else {
+            return false;
+        };
+        if execution.ended.is_some() {
+            return false;
+        }
+        execution.ended = Some((now, outcome.clone()));
+        execution.usage = usage;
+        let served_by = execution.served_by.as_str();
+        if let Some((provider, _)) = self.caps.subagents.get(served_by) {
+            self.load.tasks -= 1;
+            lower(&mut self.load.subagents, served_by);
+            lower(&mut self.load.providers, provider);
+        } else if served_by == TOOL {
+            self.load.tools -= 1;
+        }
+        true
+    }
+
+    /// A guest is handed completions: each result must be durable, and each is handed out once.
+    pub(crate) fn deliver(&mut self, guest: GuestId, input: &TurnInput) {
+        let healthy = !self.broken || input.completions.is_empty();
+        self.demand(healthy, || format!("guest {guest} given results after a failed sync"));
+        for completion in &input.completions {
+            let slot = completion.slot;
+            let Some(call) = self.slots.get(&(guest, slot)).copied() else {
+                self.violation(format!("guest {guest} given an answer to slot {slot} too early"));
+                continue;
+            };
+            let kept = self.is_durable(self.settled.get(&call).copied());
+            self.demand(kept, || format!("call {call} delivered before its result was durable"));
+            let fresh = self.delivered.insert(call);
+            self.demand(fresh, || format!("call {call} delivered twice"));
+        }
+    }
+
+    pub(crate) fn guest_started(&mut self, guest: GuestId) {
+        let fresh = self.guests.insert(guest);
+        self.demand(fresh, || format!("guest {guest} started twice"));
+    }
+
+    pub(crate) fn guest_ended(&mut self, guest: GuestId) {
+        let known = self.guests.remove(&guest);
+        self.demand(known, || format!("guest {guest} dropped, not running"));
+    }
+
+    /// Guests that nobody dropped.
+    pub(crate) fn guests_left(&self) -> Vec<GuestId> {
+        self.guests.iter().copied().collect()
+    }
+
+    pub(crate) fn finish(&mut self, status: RunStatus) {
+        let kept = self.finished && self.durable == self.appended && !self.broken;
+        self.demand(kept, || format!("finished as {} with entries not durable", status.as_str()));
+    }
+}
+
+const TOOL: &str = "tool";
+
+fn served_by(work: &Work) -> (String, String) {
+    match work {
+        Work::Task(task) => (task.subagent.clone(), task.prompt.clone()),
+        Work::Tool { name, .. } => (TOOL.to_owned(), name.clone()),
+        Work::Approve(approve) => ("approve".to_owned(), approve.question.clone()),
+        Work::LoadProgram { name } => ("workflow".to_owned(), name.clone()),
+    }
+}
+
+fn raise(
+    load: &mut HashMap<String, usize>,
+    peak: &mut HashMap<String, usize>,
+    key: &str,
+) -> usize {
+    let now = load.entry(key.to_owned()).or_default();
+    *now += 1;
+    let most = peak.entry(key.to_owned()).or_default();
+    *most = (*most).max(*now);
+    *now
+}
+
+fn lower(load: &mut HashMap<String, usize>, key: &str) {
+    if let Some(now) = load.get_mut(key) {
+        *now -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loopwright_protocol::{Completion, CompletionStatus, Json};
+
+    fn books() -> Books {
+        Books::new(&crate::Simulation::new(crate::program("main"), 1).start)
+    }
+
+    fn dispatch() -> Dispatch {
+        let run = loopwright_types::RunId::parse("simulated").unwrap();
+        let work = Work::LoadProgram { name: "x".to_owned() };
+        Dispatch { run, call: CallId(0), attempt: Attempt(1), timeout: None, work }
+    }
+
+    #[test]
+    fn a_dispatch_without_a_durable_intent_is_seen_and_so_is_a_second_one() {
+        let mut books = books();
+        books.dispatch(&dispatch(), Micros(0));
+        books.dispatch(&dispatch(), Micros(0));
+        let expected = [
+            "attempt 1 of call 0 dispatched before its intent was durable",
+            "attempt 1 of call 0 dispatched before its intent was durable",
+            "attempt 1 of call 0 dispatched twice",
+        ];
+        assert_eq!(books.violations, expected);
+    }
+
+    #[test]
+    fn a_result_handed_over_before_it_is_durable_is_seen() {
+        let mut books = books();
+        books.slots.insert((GuestId(0), Slot(0)), CallId(0));
+        books.settled.insert(CallId(0), 5);
+        let (slot, status, json) = (Slot(0), CompletionStatus::Done, Json::null());
+        let completions = vec![Completion { slot, status, json }];
+        let input = TurnInput { now: Micros(0), gas: 0, budget: [0.0; 6], completions };
+        books.synced(5);
+        books.deliver(GuestId(0), &input);
+        assert_eq!(books.violations, ["call 0 delivered before its result was durable"]);
+    }
+}

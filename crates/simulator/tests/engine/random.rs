@@ -1,0 +1,244 @@
+//! Random programs, random subagents, random faults: whatever the engine is put through, the books and the
+//! audit hold, the same seed gives the same journal, and the journal can be replayed.
+
+use loopwright_engine::replay;
+use loopwright_protocol::{Dispatch, Entry, Work};
+use loopwright_simulator::{
+    Latency, OnCancel, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, Stopped, program,
+    subagent,
+};
+use loopwright_types::{Code, Effects, Failure, Micros, Reason, RunStatus, Usage};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Draws programs.
+struct Maker {
+    random: Random,
+    /// Steps it may still draw.
+    left: u32,
+}
+
+impl Maker {
+    fn draw<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.random.below(from.len() as u64) as usize].clone()
+    }
+
+    fn step(&mut self, depth: u32) -> Step {
+        self.left = self.left.saturating_sub(1);
+        if depth == 0 || self.left == 0 || self.random.chance(0.3) {
+            return self.leaf();
+        }
+        match self.random.below(8) {
+            0 => Step::Seq(self.steps(depth)),
+            1 | 2 => Step::All(self.steps(depth)),
+            3 => Step::Settle(self.steps(depth)),
+            4 => {
+                let of = self.steps(depth);
+                Step::Quorum { k: self.random.below(of.len() as u64 + 1) as usize, of }
+            }
+            5 => Step::deadline(self.random.below(400), self.step(depth - 1)),
+            6 => Step::catch(self.step(depth - 1)),
+            _ => Step::spawn(self.step(depth - 1)),
+        }
+    }
+
+    fn steps(&mut self, depth: u32) -> Vec<Step> {
+        (0..self.random.below(5)).map(|_| self.step(depth - 1)).collect()
+    }
+
+    fn leaf(&mut self) -> Step {
+        match self.random.below(24) {
+            0..=9 => self.task(Step::task("a")),
+            10..=14 => self.task(Step::agent("b")),
+            15 | 16 => Step::tool("read_file"),
+            17 | 18 => Step::sleep(self.random.below(300)),
+            19 => self.approval(),
+            20 | 21 => Step::workflow(self.draw(&["left", "right", "nobody"])),
+            22 => Step::value(1),
+            _ => match self.random.below(5) {
+                0 => Step::Never,
+                1 => Step::log("line"),
+                2 => Step::write(|pen| pen.note(&json!({ "note": "phase", "title": "p" }))),
+                _ => Step::throw("oh"),
+            },
+        }
+    }
+
+    fn approval(&mut self) -> Step {
+        match self.random.below(2) {
+            0 => Step::approve("go on?"),
+            _ => Step::approve("go on?").with("deadlineMs", self.random.below(300)),
+        }
+    }
+
+    fn task(&mut self, mut step: Step) -> Step {
+        let name = self.draw(&["general-purpose", "narrow", "external", "nobody"]);
+        if name != "nobody" || self.random.chance(0.2) {
+            step = step.with("subagent", name);
+        }
+        let options = [
+            ("timeoutMs", json!(self.random.below(500))),
+            ("retries", json!(self.random.below(4))),
+            ("fallback", self.draw(&[json!({ "value": 1 }), json!({ "subagent": "narrow" })])),
+            ("budget", json!(self.random.below(40))),
+            ("schema", self.draw(&[json!({ "type": "integer" }), json!(false)])),
+        ];
+        for (field, value) in options {
+            if self.random.chance(0.15) {
+                step = step.with(field, value);
+            }
+        }
+        step
+    }
+}
+
+fn plan(dispatch: &Dispatch, random: &mut Random) -> Plan {
+    let mut plan = match random.below(10) {
+        0 => Plan::broken(),
+        1 | 2 => Plan::retryable(),
+        3 => Plan::done("text"),
+        _ => Plan::done(random.below(9)),
+    };
+    if matches!(dispatch.work, Work::Approve(_)) {
+        let absent = Failure::new(Reason::Policy, Code::PARKED, "nobody is there to answer");
+        plan = if random.chance(0.3) { Plan::failed(absent) } else { Plan::done(true) };
+    } else {
+        plan.usage = Usage { input_tokens: 3, output_tokens: random.below(9), usd_micros: 2 };
+    }
+    plan.latency = Some(match random.below(4) {
+        0 => Micros(0),
+        1 => Micros::from_millis(50 * random.below(4)),
+        _ => Latency::Exponential(Micros::from_millis(60)).draw(random),
+    });
+    if random.chance(0.3) {
+        let text = loopwright_protocol::Progress::Message("half".to_owned());
+        plan.progress = vec![(Micros::from_millis(random.below(90)), text)];
+    }
+    plan.on_cancel = match random.below(3) {
+        0 => OnCancel::Ignored,
+        _ => OnCancel::Ends {
+            after: Micros::from_millis(20 * random.below(3)),
+            usage: Usage { output_tokens: 1, ..Usage::default() },
+        },
+    };
+    if random.chance(0.1) && !matches!(dispatch.work, Work::Approve(_)) {
+        plan.latency = None;
+        plan.on_cancel = OnCancel::Ends { after: Micros(0), usage: Usage::default() };
+    }
+    if random.chance(0.1) && plan.latency.is_some() {
+        plan.repeats = vec![Micros::from_millis(random.below(50))];
+    }
+    plan
+}
+
+fn settings(mut simulation: Simulation, random: &mut Random) -> Simulation {
+    let mut set = |name: &str, values: &[&str]| {
+        let value = values[random.below(values.len() as u64) as usize];
+        simulation.start.settings.set(name, value).unwrap();
+    };
+    set("run.concurrency", &["1", "2", "5", "16"]);
+    set("run.concurrency_per_provider", &["1", "3", "1000"]);
+    set("run.concurrency_per_subagent", &["2", "1000"]);
+    set("run.tasks_max", &["3", "20", "1000", "1000"]);
+    set("run.calls_max", &["10", "1000", "1000"]);
+    set("task.backoff_ms", &["0", "100"]);
+    set("task.timeout_ms", &["200", "1000", "1800000"]);
+    set("budget.tokens", &["0", "0", "0", "50"]);
+    simulation
+}
+
+/// The run of one seed.
+fn simulate(seed: u64) -> (Simulated, ScriptedGuests) {
+    let mut random = Random::new(seed).fork(1);
+    let mut external = subagent("external");
+    (external.effects, external.provider) = (Effects::External, "other".to_owned());
+    let mut narrow = subagent("narrow");
+    narrow.concurrency = Some(1);
+    let simulation = Simulation::new(program("main"), seed)
+        .subagent(external)
+        .subagent(narrow)
+        .saved(program("left"))
+        .saved(program("right"))
+        .plans(plan);
+    let mut simulation = settings(simulation, &mut random);
+    if random.chance(0.2) {
+        let budget = json!({ "budget": random.below(60) });
+        simulation.start.program.meta = Some(loopwright_protocol::Json::of(&budget));
+    }
+    let setup = &mut simulation.setup;
+    setup.shuffled = random.chance(0.8);
+    setup.sync_delay = Micros([0, 1, 5_000, 40_000][random.below(4) as usize]);
+    setup.cancel_after = random.chance(0.1).then(|| Micros::from_millis(random.below(300)));
+    setup.faults.sync_failing = random.chance(0.1).then(|| 1 + random.below(30));
+    setup.faults.append_failing = random.chance(0.03).then(|| random.below(60));
+    setup.faults.clock_goes_back = random.chance(0.1);
+    setup.faults.timers_stay = random.chance(0.2);
+    setup.faults.progress_late = random.chance(0.2);
+    setup.events_max = 100_000;
+    let mut maker = Maker { random, left: 40 };
+    let scripts = [("main", 4), ("left", 2), ("right", 2)]
+        .map(|(name, depth)| (name, maker.step(depth)));
+    let guests = || scripts.iter().fold(ScriptedGuests::new(), |guests, (name, script)| {
+        guests.with(name, script.clone())
+    });
+    (simulation.run(&mut guests()), guests())
+}
+
+fn try_seed(seed: u64) -> Result<RunStatus, Stopped> {
+    let (run, mut guests) = simulate(seed);
+    let (again, _) = simulate(seed);
+    let differ = run.entries.iter().zip(&again.entries).position(|(one, other)| one != other);
+    assert_eq!(differ, None, "seed {seed}: a second run differs at this entry");
+    assert_eq!(run.entries.len(), again.entries.len(), "seed {seed}: a second run differs");
+    for entry in &run.entries {
+        let read = Entry::decode(&entry.encode());
+        assert_eq!(read.as_ref().ok(), Some(entry), "seed {seed}: an entry reads back");
+    }
+    let durable = run.entries[..run.durable as usize].to_vec();
+    let whole = run.ended.is_ok();
+    match replay(durable, &mut guests, 1) {
+        Ok(replayed) if whole => {
+            assert_eq!(replayed.result, run.finish().result, "seed {seed}: replayed result");
+        }
+        Ok(_) => {}
+        Err(mismatch) => panic!("seed {seed}: {}", mismatch.diagnostic()),
+    }
+    run.ended
+}
+
+fn try_seeds(seeds: std::ops::Range<u64>) -> BTreeMap<String, u32> {
+    let mut ends = BTreeMap::new();
+    for seed in seeds {
+        let name = match try_seed(seed) {
+            Ok(status) => status.as_str().to_owned(),
+            Err(Stopped::SyncFailed { .. }) => "sync failed".to_owned(),
+            Err(Stopped::AppendFailed { .. }) => "append failed".to_owned(),
+            Err(why) => panic!("seed {seed}: {why}"),
+        };
+        *ends.entry(name).or_default() += 1;
+    }
+    ends
+}
+
+#[test]
+fn thousands_of_random_runs_keep_every_promise() {
+    let seeds = std::env::var("LOOPWRIGHT_SIMULATOR_SEEDS").ok().and_then(|n| n.parse().ok());
+    let ends = try_seeds(0..seeds.unwrap_or(3000));
+    for end in
+        ["complete", "degraded", "failed", "parked", "cancelled", "sync failed", "append failed"]
+    {
+        assert!(ends.contains_key(end), "no run ended as {end}: {ends:?}");
+    }
+}
+
+/// Runs a single seed, for looking at one that failed.
+#[test]
+fn the_seed_asked_for_keeps_every_promise() {
+    if let Some(seed) = std::env::var("LOOPWRIGHT_SIMULATOR_SEED").ok().and_then(|n| n.parse().ok())
+    {
+        let (run, _) = simulate(seed);
+        run.entries.iter().for_each(|entry| println!("{entry:?}"));
+        println!("{:?} after {}", run.ended, run.elapsed);
+        try_seed(seed).ok();
+    }
+}
