@@ -4,6 +4,7 @@
 
 mod answer; // the last line of output
 mod attempt; // one process from start to end
+mod guard; // ends commands whose host was killed
 mod output; // lines of progress, tail of standard error
 mod process; // process groups, signals, limits
 mod request; // what a command reads
@@ -13,6 +14,7 @@ pub use process::Signal;
 
 use crate::definition::Definition;
 use attempt::Job;
+use guard::Guard;
 use loopwright_host::Reporter;
 use loopwright_protocol::{Dispatch, Outcome, TaskWork};
 use loopwright_types::{Attempt, CallId, Code, Failure, Micros, Reason, Settings, Usage};
@@ -44,6 +46,7 @@ struct Shared {
 struct State {
     under_way: HashMap<Key, UnderWay>,
     worker: Option<Worker>,
+    guard: Guard,
     is_shut_down: bool,
 }
 
@@ -112,9 +115,7 @@ impl CommandDriver {
             reporter: Arc::clone(&reporter),
             cancelled,
             group: Box::new(move |group| {
-                if let Some(it) = shared.lock().under_way.get_mut(&key) {
-                    it.group = group;
-                }
+                shared.lock().set_group(key, group);
             }),
         };
         let (shared, workspace) = (Arc::clone(&self.shared), Arc::clone(&self.workspace));
@@ -155,7 +156,9 @@ impl CommandDriver {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let worker = state.worker.take();
+        let guard = std::mem::take(&mut state.guard);
         drop(state);
+        drop(guard);
         if let Some(worker) = worker {
             worker.stop.notify_one();
             // The thread itself may be the one that drops the driver's last user.
@@ -173,6 +176,18 @@ impl Drop for CommandDriver {
 }
 
 impl State {
+    /// An attempt's process group begins, or is over.
+    fn set_group(&mut self, key: Key, group: Option<u32>) {
+        let Some(it) = self.under_way.get_mut(&key) else { return };
+        let before = std::mem::replace(&mut it.group, group);
+        if let Some(before) = before {
+            self.guard.remove(before);
+        }
+        if let Some(group) = group {
+            self.guard.add(group);
+        }
+    }
+
     /// The thread's runtime, started when it is first needed.
     fn handle(&mut self) -> Result<Handle, Failure> {
         let refused = |cause: &str| {
@@ -188,6 +203,7 @@ impl State {
         let worker = Worker::start().map_err(|error| refused(&error.to_string()))?;
         let handle = worker.handle.clone();
         self.worker = Some(worker);
+        self.guard = Guard::start();
         Ok(handle)
     }
 }
@@ -199,7 +215,6 @@ impl Worker {
         let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
-        // Commands die with the thread that started them, so this one lives as long as the driver.
         let thread = std::thread::Builder::new().name("commands".to_owned());
         let thread = thread.spawn(move || runtime.block_on(stopped.notified()))?;
         Ok(Self { handle, stop, thread })

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::fs;
-use std::io;
 use std::sync::OnceLock;
 
 /// Names the attempt in the environment of everything that its command starts, also of what left its group.
@@ -83,39 +82,20 @@ pub(crate) fn raise_file_limit() -> libc::rlimit {
     })
 }
 
-/// Makes the command die with this process, and see the file limit that was in force before it was raised.
-pub(crate) fn fence(command: &mut tokio::process::Command) {
-    let limit = raise_file_limit();
-    let parent = std::process::id();
-    let in_child = move || {
-        if limit.rlim_cur > 0 {
-            // SAFETY: the pointer is to a copy that the closure owns; setrlimit is async-signal-safe in practice.
-            unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-        }
-        die_with(parent)
-    };
-    // SAFETY: between fork and exec the closure only makes system calls: no allocation, no lock.
-    unsafe { command.pre_exec(in_child) };
-}
-
-/// Asks for `SIGTERM` when the parent ends without warning; refuses to start when it already has.
+/// Gives a command the file limit that was in force before it was raised, as other programs expect it.
 #[cfg(target_os = "linux")]
-fn die_with(parent: u32) -> io::Result<()> {
-    // SAFETY: no memory is involved.
-    let (asked, now) = unsafe {
-        (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM as libc::c_ulong), libc::getppid())
-    };
-    if asked != 0 || now.cast_unsigned() != parent {
-        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+pub(crate) fn restore_file_limit(pid: u32) {
+    let limit = raise_file_limit();
+    let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 1) else { return };
+    if limit.rlim_cur > 0 {
+        // SAFETY: one pointer is to a local that lives through the call, the other asks for nothing.
+        unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
     }
-    Ok(())
 }
 
-/// Other systems have no such thing.
+/// Other systems cannot change the limits of another process.
 #[cfg(not(target_os = "linux"))]
-fn die_with(_parent: u32) -> io::Result<()> {
-    Ok(())
-}
+pub(crate) fn restore_file_limit(_pid: u32) {}
 
 #[cfg(test)]
 mod tests {

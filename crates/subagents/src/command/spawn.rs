@@ -4,7 +4,11 @@ use super::process::{self, MARK};
 use crate::definition::{CommandLine, Definition};
 use crate::text::shown;
 use loopwright_types::{Code, Failure, Reason};
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::{Child, Command};
@@ -30,32 +34,49 @@ pub(crate) fn spawn(
         let cause = format!("its directory `{}` is not there", directory.display());
         return Err(not_started(definition, &cause, "correct `cwd` in the definition"));
     }
-    let mut command = Command::new(program(line, &directory));
-    command.args(&line.arguments).current_dir(&directory).env_clear();
-    let basic =
-        BASIC_VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-    command.envs(basic).env(MARK, mark);
-    for variable in &line.environment {
-        match &variable.value {
-            Some(value) => command.env(&variable.name, value),
-            None => {
-                command.envs(std::env::var_os(&variable.name).map(|value| (&variable.name, value)))
-            }
-        };
-    }
+    let environment = environment(line, mark);
+    let program = program(line, &directory, &environment);
+    let program = program
+        .ok_or_else(|| explain(&io::Error::from_raw_os_error(libc::ENOENT), line, definition))?;
+    let mut command = Command::new(program);
+    command.args(&line.arguments).current_dir(&directory).env_clear().envs(environment);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    process::fence(&mut command);
-    command.spawn().map_err(|error| explain(&error, line, definition))
+    // Nothing may run between fork and exec, or every start would copy the host's page tables.
+    let child = command.spawn().map_err(|error| explain(&error, line, definition))?;
+    process::restore_file_limit(child.id().unwrap_or(0));
+    Ok(child)
 }
 
-/// A path with a `/` is looked up in the command's directory, a plain name along its `PATH`.
-fn program(line: &CommandLine, directory: &Path) -> PathBuf {
-    if line.program.contains('/') {
-        directory.join(&line.program)
-    } else {
-        line.program.clone().into()
+fn environment(line: &CommandLine, mark: &str) -> BTreeMap<OsString, OsString> {
+    let mut environment = BTreeMap::from([(MARK.into(), mark.into())]);
+    let basic =
+        BASIC_VARIABLES.into_iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
+    environment.extend(basic);
+    for variable in &line.environment {
+        let value = variable.value.clone().map(Into::into);
+        if let Some(value) = value.or_else(|| env::var_os(&variable.name)) {
+            environment.insert(variable.name.clone().into(), value);
+        }
     }
+    environment
+}
+
+/// A path with a `/` is looked up in the command's directory, a plain name along its own `PATH`.
+fn program(
+    line: &CommandLine,
+    directory: &Path,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Option<PathBuf> {
+    if line.program.contains('/') {
+        return Some(directory.join(&line.program));
+    }
+    let path = environment.get(OsStr::new("PATH"))?;
+    let candidates = env::split_paths(path).map(|place| directory.join(place).join(&line.program));
+    let is_program = |path: &PathBuf| {
+        path.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+    };
+    candidates.into_iter().find(is_program)
 }
 
 fn explain(error: &io::Error, line: &CommandLine, definition: &Definition) -> Failure {
