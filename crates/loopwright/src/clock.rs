@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn run_ids_sort_by_creation_and_hold_the_date() {
         let id = |ms| run_id(Micros::from_millis(ms)).to_string();
-        assert!(id(1_795_186_953_120).starts_with("20261120-142233-"));
-        assert!(id(1_795_186_953_120) < id(1_795_186_954_120));
+        assert!(id(1_795_184_553_120).starts_with("20261120-142233-"));
+        assert!(id(1_795_184_553_120) < id(1_795_184_554_120));
     }
 }

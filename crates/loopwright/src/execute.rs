@@ -9,6 +9,7 @@ use crate::timers::Timers;
 use loopwright_engine::Engine;
 use loopwright_host::Driver;
 use loopwright_protocol::{Entry, Event, Json, RunFinish};
+use loopwright_subagents::{Drivers, Signal};
 use loopwright_types::{Code, Diagnostic, RunId, RunStatus, Usage};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -37,9 +38,16 @@ pub struct RunReport {
 pub struct Canceller {
     pub(crate) sender: Sender<Message>,
     pub(crate) clock: Clock,
+    pub(crate) subagents: Arc<Drivers>,
 }
 
 impl Canceller {
+    /// Passes a signal that this process got on to the commands under way, then asks for the end.
+    pub fn forward(&self, signal: Signal) {
+        self.subagents.signal_all(signal);
+        self.cancel();
+    }
+
     /// Asks for the end: attempts are ended, what they used is recorded, the run ends as cancelled.
     pub fn cancel(&self) {
         let now = self.clock.now();

@@ -5,12 +5,11 @@ use crate::clock::{self, Clock};
 use crate::execute::Canceller;
 use crate::host::Message;
 use crate::options::RunOptions;
-use loopwright_host::Driver;
 use loopwright_interpreter::{Guests, Interpreter};
 use loopwright_journal::Store;
 use loopwright_program::{Program, Report};
 use loopwright_protocol::{Json, ProgramText, RunStart, Subagent};
-use loopwright_subagents::{LoadOptions, Registry};
+use loopwright_subagents::{Drivers, LoadOptions, Registry};
 use loopwright_tools::Tools;
 use loopwright_types::{Code, Diagnostic, Digest, Effects, RunId, Settings};
 use std::path::PathBuf;
@@ -44,7 +43,7 @@ impl From<Diagnostic> for PrepareError {
 pub struct Run {
     pub(crate) start: RunStart,
     pub(crate) store: Store,
-    pub(crate) subagents: Arc<dyn Driver>,
+    pub(crate) subagents: Arc<Drivers>,
     pub(crate) tools: Tools,
     pub(crate) workspace: PathBuf,
     pub(crate) guests: Guests,
@@ -104,7 +103,7 @@ impl Run {
         let mut warnings = program.warnings;
         warnings.extend(broken);
         let guests = Guests::new(interpreter, &start.settings);
-        let subagents = loopwright_subagents::Drivers::new(&registry, &start.settings, &workspace);
+        let subagents = Drivers::new(&registry, &start.settings, &workspace);
         let (sender, inbox) = crate::execute::inbox();
         Ok(Self {
             start,
@@ -146,7 +145,11 @@ impl Run {
 
     /// Asks this run to end, from any thread.
     pub fn canceller(&self) -> Canceller {
-        Canceller { sender: self.sender.clone(), clock: self.clock }
+        Canceller {
+            sender: self.sender.clone(),
+            clock: self.clock,
+            subagents: Arc::clone(&self.subagents),
+        }
     }
 }
 
@@ -161,7 +164,7 @@ fn definitions(registry: &Registry) -> Vec<Subagent> {
     for (name, error) in registry.broken_definitions() {
         all.push(Subagent {
             name: name.clone(),
-            description: error.message.clone(),
+            description: registry.refusal(name).message,
             driver: "invalid".to_owned(),
             provider: "invalid".to_owned(),
             model: None,
