@@ -1,0 +1,12 @@
+//! One file per command. Each returns the exit code, or why it could not do its work.
+
+pub mod agents;
+pub mod check;
+pub mod completions;
+pub mod init;
+pub mod run;
+pub mod runs;
+pub mod settings;
+pub mod show;
+
+mod table; // columns side by side
