@@ -66,13 +66,18 @@ static void lw_note_stop(void)
     lw_where(&lw_control.stop_line, &lw_control.stop_column);
 }
 
-/* Called when a stop comes before a function has a frame: the function itself is the place, unless there is a better. */
+/* Called when a stop meets a frame that is not on the stack; it is the place unless there is a better one. */
+static void lw_note_frame(const JSStackFrame *frame)
+{
+    if (!lw_stop_noted && lw_control.stop && !lw_control.stop_line)
+        lw_frame_position(frame, &lw_control.stop_line, &lw_control.stop_column);
+}
+
+/* Called when a stop comes before a function has a frame: where it goes on, or its start. */
 static void lw_note_entry(JSValueConst function, bool resumes)
 {
     JSStackFrame frame = {.cur_func = unsafe_unconst(function)};
     JSObject *f;
-    if (lw_stop_noted || !lw_control.stop || lw_control.stop_line)
-        return;
     if (resumes) {
         frame = ((JSAsyncFunctionState *)JS_VALUE_GET_PTR(function))->frame;
     } else if (JS_VALUE_GET_TAG(function) == JS_TAG_OBJECT) {
@@ -80,7 +85,7 @@ static void lw_note_entry(JSValueConst function, bool resumes)
         if (f->class_id == JS_CLASS_ASYNC_FUNCTION_RESOLVE || f->class_id == JS_CLASS_ASYNC_FUNCTION_REJECT)
             frame = f->u.async_function_data->func_state.frame;
     }
-    lw_frame_position(&frame, &lw_control.stop_line, &lw_control.stop_column);
+    lw_note_frame(&frame);
 }
 
 /* Reads "…:12:5" or "…:12:5)" backwards from `end`; false when it does not end so. */

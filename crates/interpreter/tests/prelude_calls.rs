@@ -224,8 +224,8 @@ fn wrong_types_are_refused_and_named() {
             ],
         ),
         (
-            "phase(5)",
-            expect!["error TypeError [LW0205]: `phase`: its title must be a text, not `5`"],
+            "phase({})",
+            expect!["error TypeError [LW0205]: `phase`: its title must be a text, not an object"],
         ),
         (
             "agent('x', {schema: {a: () => 1}})",

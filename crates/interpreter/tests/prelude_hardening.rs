@@ -256,3 +256,29 @@ fn patterns_cannot_be_imported_from_elsewhere() {
     expect![[r#"result "cannot import `loopwright:prelude`""#]]
         .assert_eq(&value("return await import('loopwright:prelude').catch((e) => e.message)", ""));
 }
+
+#[test]
+fn every_name_of_the_api_is_declared_and_documented() {
+    let types = include_str!("../prelude/loopwright.d.ts");
+    let reference = include_str!("../../../docs/reference/program-api.md");
+    let program = "const {default: _, ...patterns} = await import('loopwright:patterns');
+        const {console, structuredClone, ...own} = Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, 1]));
+        return [...Object.keys(own), ...Object.keys(patterns)]";
+    let end = value(program, "");
+    let names: Vec<String> = serde_json::from_str(end.strip_prefix("result ").unwrap()).unwrap();
+    let first = names
+        .iter()
+        .position(|name| name == "phase")
+        .expect("the API follows the language's own names");
+    assert!(names.len() - first > 30, "{names:?}");
+    for name in &names[first..] {
+        let declared = ["function", "const", "class"]
+            .iter()
+            .any(|kind| types.contains(&format!("{kind} {name}")));
+        assert!(declared, "loopwright.d.ts does not declare `{name}`");
+        let word =
+            |at: usize| !reference[at + name.len()..].starts_with(|c: char| c.is_alphanumeric());
+        let found = reference.match_indices(&format!("`{name}")).any(|(at, _)| word(at + 1));
+        assert!(found, "docs/reference/program-api.md does not mention `{name}`");
+    }
+}

@@ -2,8 +2,8 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use loopwright_interpreter::{
-    Completion, CompletionStatus, Guest, Interpreter, Limits, MainState, Options, Prelude, Record, RecordKind, Source,
-    Stop, TurnInput, TurnOutput,
+    Completion, CompletionStatus, Guest, Interpreter, Limits, MainState, Options, Prelude, Record,
+    RecordKind, Source, Stop, TurnInput, TurnOutput,
 };
 use loopwright_types::{Micros, Slot};
 use std::path::PathBuf;
@@ -59,8 +59,11 @@ pub fn run_with(
             .iter()
             .map(|(slot, status, json)| Completion { slot: Slot(*slot), status: *status, json })
             .collect();
-        let output =
-            guest.turn(&TurnInput { now: Micros(turn), completions: &completions, ..TurnInput::default() })?;
+        let output = guest.turn(&TurnInput {
+            now: Micros(turn),
+            completions: &completions,
+            ..TurnInput::default()
+        })?;
         answers.clear();
         for record in &output.records {
             if matches!(record.kind, RecordKind::Call { .. }) {
@@ -87,9 +90,15 @@ pub fn value(code: &str) -> String {
             .map_or("no end".to_owned(), |record| match record.kind {
                 RecordKind::Result => text(record),
                 _ => {
-                    let error: serde_json::Value = serde_json::from_slice(&record.bytes).expect("JSON");
-                    let code = error["code"].as_str().map_or(String::new(), |code| format!("[{code}] "));
-                    format!("{}: {code}{}", error["name"].as_str().unwrap(), error["message"].as_str().unwrap())
+                    let error: serde_json::Value =
+                        serde_json::from_slice(&record.bytes).expect("JSON");
+                    let code =
+                        error["code"].as_str().map_or(String::new(), |code| format!("[{code}] "));
+                    format!(
+                        "{}: {code}{}",
+                        error["name"].as_str().unwrap(),
+                        error["message"].as_str().unwrap()
+                    )
                 }
             }),
     }
