@@ -7,7 +7,7 @@
   const lw = globalThis.__lw;
   const kit = lw.kit;
   const { call, log, runIn } = lw;
-  const { attribute, bits, closest, current, duration, isObject, open, quote, scopes, wrong } = kit;
+  const { attribute, bits, closest, current, duration, isObject, open, quote, wrong } = kit;
 
   const { AGENT, APPROVE, SLEEP, TASK, WORKFLOW } = kit.kinds;
 
@@ -80,11 +80,19 @@
     effort: { field: "effort", expected: "a word such as `low` or `high`", accept: text },
     isolation: { field: "isolation", expected: "`worktree`", accept: text },
     retries: { field: "retries", expected: "a whole number of 0 or more", accept: wholeFrom(0) },
-    timeoutMs: { field: "timeoutMs", expected: "a number of milliseconds above 0", accept: (v) => amount(v) || undefined },
+    timeoutMs: {
+      field: "timeoutMs",
+      expected: "a number of milliseconds above 0",
+      accept: (v) => amount(v) || undefined,
+    },
     fallback: { field: "fallback", expected: "a value, or `{subagentType: name}`", accept: fallback, nullable: true },
     maxTurns: { field: "maxTurns", expected: "a whole number of 1 or more", accept: wholeFrom(1) },
     tools: { field: "tools", expected: "an array of tool names", accept: toolNames },
-    budget: { field: "budget", expected: "a number of output tokens, or `{outputTokens?, tokens?, usd?}`", accept: ceilings },
+    budget: {
+      field: "budget",
+      expected: "a number of output tokens, or `{outputTokens?, tokens?, usd?}`",
+      accept: ceilings,
+    },
     effects: { field: "effects", expected: "`none`, `local` or `external`", accept: effects },
   };
   const OPTION_NAMES = Object.keys(OPTIONS).filter((option) => !option.includes("_"));
@@ -133,7 +141,7 @@
   }
 
   function send(kind, request, flags) {
-    if (scopes.size === 0 && kit.entryOf === undefined) return call(kind, request, flags);
+    if (kit.openScopes === 0 && kit.entryOf === undefined) return call(kind, request, flags);
     return sendWatched(kind, request, flags);
   }
 
@@ -155,13 +163,15 @@
 
   function promptHint(prompt) {
     if (prompt instanceof Promise) return "await it first";
-    return isObject(prompt) ? "write `agent(\"what to do\", {…})`, or put the data into the text with `JSON.stringify`" : undefined;
+    return isObject(prompt)
+      ? 'write `agent("what to do", {…})`, or put the data into the text with `JSON.stringify`'
+      : undefined;
   }
 
   function task(spec) {
     try {
       if (!isObject(spec) || Array.isArray(spec)) {
-        throw wrong("task", "its argument", "an object", spec, "write `task({description: \"what to do\"})`");
+        throw wrong("task", "its argument", "an object", spec, 'write `task({description: "what to do"})`');
       }
       const { description, prompt } = spec;
       const request = { prompt: prompt === undefined ? description : prompt };
@@ -227,8 +237,8 @@
   kit.onFailure = function (flags, scope, failure) {
     let nothing = (flags & bits.NULL_ON_FAILURE) !== 0 && BECOMES_NULL.includes(failure.reason);
     let lost = false;
-    if (scopes.size !== 0) {
-      lost = kit.isLost(scopes.get(scope));
+    if (kit.openScopes !== 0) {
+      lost = kit.isLost(scope);
       // In work that lost its race `null` would let a loop spin for ever; the rejection ends it.
       if (lost) nothing = false;
       const record = attribute(scope, failure.receipt, nothing ? failure : undefined);

@@ -29,7 +29,8 @@
     const result = emptyLike(value);
     copies.set(value, result);
     if (value instanceof Map) {
-      for (const [key, member] of Reflect.apply(entriesOf, value, [])) result.set(copy(key, copies), copy(member, copies));
+      for (const [key, member] of Reflect.apply(entriesOf, value, []))
+        result.set(copy(key, copies), copy(member, copies));
     } else if (value instanceof Set) {
       for (const member of Reflect.apply(valuesOf, value, [])) result.add(copy(member, copies));
     } else if (!(value instanceof Date) && !(value instanceof RegExp) && !isBinary(value)) {

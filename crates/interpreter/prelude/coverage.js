@@ -64,7 +64,10 @@
         throw usage("LW0205", `\`coverage\`: ${quote(isName(item) ? item : typeof item)} is not among the items`);
       }
       entry.status = status;
-      entry.reason = reason === undefined || reason === null ? undefined : String(isObject(reason) ? kit.errorData(reason).message : reason);
+      entry.reason =
+        reason === undefined || reason === null
+          ? undefined
+          : String(isObject(reason) ? kit.errorData(reason).message : reason);
       entry.said = true;
     };
     return Object.freeze({

@@ -3,7 +3,7 @@
 // Every name is writable and configurable: a program may declare `const args` or `function phase() {}` of its own.
 (() => {
   "use strict";
-  const { Object, Set } = globalThis;
+  const { Object, Set, String } = globalThis;
   const lw = globalThis.__lw;
   const { hooks, kit, note } = lw;
   const root = globalThis;
@@ -13,14 +13,32 @@
   }
 
   function phase(title) {
-    if (typeof title !== "string") throw kit.wrong("phase", "its title", "a text", title);
-    note({ note: "phase", title });
+    if (typeof title !== "string" && typeof title !== "number") throw kit.wrong("phase", "its title", "a text", title);
+    note({ note: "phase", title: String(title) });
   }
 
   const api = { phase, args: undefined };
   for (const name of [
-    "TaskError", "agent", "approve", "asCompleted", "budget", "console", "coverage", "failures", "hedge", "log",
-    "parallel", "pipeline", "quorum", "settle", "sleep", "structuredClone", "task", "tools", "withDeadline", "workflow",
+    "TaskError",
+    "agent",
+    "approve",
+    "asCompleted",
+    "budget",
+    "console",
+    "coverage",
+    "failures",
+    "hedge",
+    "log",
+    "parallel",
+    "pipeline",
+    "quorum",
+    "settle",
+    "sleep",
+    "structuredClone",
+    "task",
+    "tools",
+    "withDeadline",
+    "workflow",
   ]) {
     api[name] = kit[name];
   }
@@ -44,5 +62,4 @@
     success: kit.onSuccess,
     finish: kit.onFinish,
   });
-  
 })();

@@ -7,7 +7,8 @@
 (() => {
   "use strict";
   const root = globalThis;
-  const { Array, Error, Function, Iterator, Object, Promise, Reflect, Set, String, Symbol, TypeError, Uint8Array } = root;
+  const { Array, Error, Function, Iterator, Object, Promise, Reflect, Set, String, Symbol, TypeError, Uint8Array } =
+    root;
   const { kit } = root.__lw;
   const { defineProperty, freeze, hasOwn } = Object;
   const { getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
@@ -41,12 +42,20 @@
     defineProperty(prototype, "constructor", { value: unavailable, writable: true, configurable: true });
   }
   for (const name of [
-    "Atomics", "FinalizationRegistry", "Function", "SharedArrayBuffer", "WeakRef", "eval", "gc", "navigator",
-    "performance", "__lw",
+    "Atomics",
+    "FinalizationRegistry",
+    "Function",
+    "SharedArrayBuffer",
+    "WeakRef",
+    "eval",
+    "gc",
+    "navigator",
+    "performance",
+    "__lw",
   ]) {
     delete root[name];
   }
-  // A program's own formatter of stacks would run inside every error the prelude makes.
+  // A program's own formatter of stacks would run inside every error that is made.
   for (const name of ["prepareStackTrace", "stackTraceLimit", "captureStackTrace"]) delete Error[name];
 
   /** Turns `object[name]` into an accessor that lets heirs be assigned a member of the same name. */
@@ -59,7 +68,8 @@
         return value;
       },
       set(next) {
-        if (this === object || !kit.isObject(this)) throw new TypeError(`cannot assign to built-in \`${String(name)}\``);
+        if (this === object || !kit.isObject(this))
+          throw new TypeError(`cannot assign to built-in \`${String(name)}\``);
         if (hasOwn(this, name)) this[name] = next;
         else defineProperty(this, name, { value: next, writable: true, enumerable: true, configurable: true });
       },
@@ -72,14 +82,17 @@
   const OVERRIDABLE = [
     [Object.prototype, ownKeys(Object.prototype).filter((name) => name !== "__proto__")],
     [Function.prototype, ["constructor", "name", "toString"]],
-    [Array.prototype, ["concat", "join", "toLocaleString", "toString"]],
-    [Promise.prototype, ["catch", "finally"]],
+    [Array.prototype, ["concat", "constructor", "join", "toLocaleString", "toString"]],
+    [Promise.prototype, ["catch", "constructor", "finally"]],
     [Iterator.prototype, ["constructor", "toString"]],
     [getPrototypeOf(Uint8Array).prototype, ["toLocaleString", "toString"]],
     [kit.TaskError.prototype, ERROR_MEMBERS],
     [Error.prototype, ERROR_MEMBERS],
     ...errors.map((name) => [root[name].prototype, ERROR_MEMBERS]),
-    ...[root.Date, root.RegExp, root.Map, root.Set].map((type) => [type.prototype, ["constructor", "toString", "valueOf"]]),
+    ...[root.Date, root.RegExp, root.Map, root.Set].map((type) => [
+      type.prototype,
+      ["constructor", "toString", "valueOf"],
+    ]),
   ];
 
   /** Everything reachable, each object once; a list and not recursion, so that depth does not matter. */

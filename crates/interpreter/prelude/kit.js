@@ -219,7 +219,23 @@
   }
 
   Object.assign(kit, {
-    TaskError, closest, count, deliver, describe, duration, errorData, isFatal, isObject, listOf, optionsOf,
-    quote, reasonOf, textOf, thunksOf, usage, whole, wrong,
+    TaskError,
+    closest,
+    count,
+    deliver,
+    describe,
+    duration,
+    errorData,
+    isFatal,
+    isObject,
+    listOf,
+    optionsOf,
+    quote,
+    reasonOf,
+    textOf,
+    thunksOf,
+    usage,
+    whole,
+    wrong,
   });
 })();

@@ -13,7 +13,7 @@ const { Array, JSON, Map, Math, Number, Object, String } = globalThis;
 const given = (value) => value !== null && value !== undefined;
 
 /** Anything as text for a prompt. */
-const show = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? String(value));
+const show = (value) => (typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? String(value)));
 
 /** Anything between tags that it cannot close itself. */
 const tagged = (tag, value) => `<${tag}>\n${show(value).replaceAll(`</${tag}`, `<\\/${tag}`)}\n</${tag}>`;
@@ -94,7 +94,8 @@ async function classify(input, actions, options) {
   const pattern = new Pattern("classifyAndAct", options);
   const table = new Map(Object.entries(optionsOf("classifyAndAct", actions)));
   const names = [...table.keys()];
-  if (names.length === 0) throw wrong("classifyAndAct", "its second argument", "an object with a class or more", actions);
+  if (names.length === 0)
+    throw wrong("classifyAndAct", "its second argument", "an object with a class or more", actions);
   const lines = names.map((name) => (table.get(name)?.when ? `- ${name}: ${table.get(name).when}` : `- ${name}`));
   const question = pattern.options.classify ?? "Choose the one class that fits.";
   const choose = pattern.work("option `classify`", question, () => ({
@@ -305,7 +306,11 @@ async function council(question, choices, options) {
   const most = Math.max(0, ...counts.values());
   const first = names.filter((name) => counts.get(name) === most);
   const cast = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  return { winner: most > 0 && first.length === 1 ? first[0] : null, votes: Object.fromEntries(counts), missing: voters - cast };
+  return {
+    winner: most > 0 && first.length === 1 ? first[0] : null,
+    votes: Object.fromEntries(counts),
+    missing: voters - cast,
+  };
 }
 
 /**
@@ -317,14 +322,20 @@ async function draftAndReflect(prompt, options) {
   const pattern = new Pattern("reflect", options);
   const rounds = pattern.size("rounds", 2);
   const write = pattern.work("its first argument", prompt, (_, draft, feedback) => ({
-    prompt: given(draft) ? `Revise your draft.\n\n${tagged("draft", draft)}\n\n${tagged("feedback", feedback)}` : "Write a draft.",
+    prompt: given(draft)
+      ? `Revise your draft.\n\n${tagged("draft", draft)}\n\n${tagged("feedback", feedback)}`
+      : "Write a draft.",
     label: "write",
   }));
-  const critic = pattern.work("option `critic`", pattern.options.critic ?? "Find what is wrong or missing.", (_, draft) => ({
-    prompt: `Approve this, or say what to change.\n\n${tagged("draft", draft)}`,
-    label: "critic",
-    schema: objectSchema({ approved: BOOLEAN, feedback: TEXT }),
-  }));
+  const critic = pattern.work(
+    "option `critic`",
+    pattern.options.critic ?? "Find what is wrong or missing.",
+    (_, draft) => ({
+      prompt: `Approve this, or say what to change.\n\n${tagged("draft", draft)}`,
+      label: "critic",
+      schema: objectSchema({ approved: BOOLEAN, feedback: TEXT }),
+    }),
+  );
   let draft = await write(null, null);
   for (let round = 1; given(draft) && round <= rounds; round++) {
     const verdict = await critic(draft);
@@ -366,7 +377,10 @@ async function mapAndReduce(items, map, reduce, options) {
   const pattern = new Pattern("mapReduce", options);
   const list = listOf("mapReduce", items, "its first argument");
   const width = pattern.size("width", 8, 2);
-  const mapped = pattern.work("its second argument", map, (_, item) => ({ prompt: tagged("item", item), label: "map" }));
+  const mapped = pattern.work("its second argument", map, (_, item) => ({
+    prompt: tagged("item", item),
+    label: "map",
+  }));
   const join = pattern.work("its third argument", reduce, (_, results) => ({
     prompt: tagged("results", results),
     label: "reduce",
@@ -374,8 +388,12 @@ async function mapAndReduce(items, map, reduce, options) {
   const results = await pipeline(list, (item, _, index) => mapped(item, index));
   let level = results.filter(given).map((value) => ({ value, count: 1 }));
   while (level.length > 1) {
-    const groups = Array.from({ length: Math.ceil(level.length / width) }, (_, at) => level.slice(at * width, (at + 1) * width));
-    const joined = await parallel(groups.map((group) => () => (group.length === 1 ? group[0].value : join(group.map((one) => one.value)))));
+    const groups = Array.from({ length: Math.ceil(level.length / width) }, (_, at) =>
+      level.slice(at * width, (at + 1) * width),
+    );
+    const joined = await parallel(
+      groups.map((group) => () => (group.length === 1 ? group[0].value : join(group.map((one) => one.value)))),
+    );
     const counts = groups.map((group) => group.reduce((sum, one) => sum + one.count, 0));
     level = joined.map((value, at) => ({ value, count: counts[at] })).filter((one) => given(one.value));
   }
@@ -392,16 +410,24 @@ async function research(question, options) {
   const pattern = new Pattern("deepResearch", options);
   const { plan, research: look, answer, agent: calls } = pattern.options;
   const count = pattern.size("questions", 4);
-  const split = pattern.work("option `plan`", plan ?? `Split this into ${count} questions that can be researched apart.`, () => ({
-    prompt: tagged("question", question),
-    label: "plan",
-    schema: objectSchema({ questions: listSchema(TEXT) }),
-  }));
-  const search = pattern.work("option `research`", look ?? "Research this. State what you found as single claims.", (_, one) => ({
-    prompt: tagged("question", one),
-    label: "research",
-    schema: objectSchema({ claims: listSchema(TEXT) }),
-  }));
+  const split = pattern.work(
+    "option `plan`",
+    plan ?? `Split this into ${count} questions that can be researched apart.`,
+    () => ({
+      prompt: tagged("question", question),
+      label: "plan",
+      schema: objectSchema({ questions: listSchema(TEXT) }),
+    }),
+  );
+  const search = pattern.work(
+    "option `research`",
+    look ?? "Research this. State what you found as single claims.",
+    (_, one) => ({
+      prompt: tagged("question", one),
+      label: "research",
+      schema: objectSchema({ claims: listSchema(TEXT) }),
+    }),
+  );
   const write = pattern.work("option `answer`", answer ?? "Answer the question from these claims only.", (_, kept) => ({
     prompt: `${tagged("question", question)}\n\n${tagged("claims", kept)}`,
     label: "answer",
@@ -409,7 +435,11 @@ async function research(question, options) {
   const planned = await split(question);
   const questions = (planned?.questions ?? [question]).slice(0, count);
   const reports = await parallel(questions.map((one) => () => search(one)));
-  const stated = unseen(reports.flatMap((report) => report?.claims ?? []), show, new Map());
+  const stated = unseen(
+    reports.flatMap((report) => report?.claims ?? []),
+    show,
+    new Map(),
+  );
   const claims = await verifyClaims(stated, { voters: pattern.options.voters, agent: calls });
   const kept = claims.filter((claim) => claim?.kept).map(({ claim }) => claim);
   return { answer: await write(kept), claims, missing: reports.filter((report) => !given(report)).length };

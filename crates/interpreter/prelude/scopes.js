@@ -2,21 +2,31 @@
 //
 // The guest gives every promise reaction the scope that was current when it was made. The prelude opens a scope where
 // it must know, later, which call failed inside a piece of work (`settle`, coverage) or where it may have to cancel
-// that work (`quorum`, `hedge`, `withDeadline`, `asCompleted`). Programs that use none of these pay one `Map.size`.
+// that work (`quorum`, `hedge`, `withDeadline`, `asCompleted`). Programs that use none of these pay one comparison.
 (() => {
   "use strict";
-  const { Map, Object } = globalThis;
+  const { Object } = globalThis;
   const lw = globalThis.__lw;
   const { scope, newScope, runIn, cancel } = lw;
   const kit = lw.kit;
   const { deliver } = kit;
 
-  /** Open scopes by id. Scopes that lost a race stay: calls still come out of them. */
-  const table = new Map();
+  /**
+   * Records of open scopes by id, `undefined` for others; ids count up, and an array is five times as fast as a map.
+   * Scopes that lost a race stay: calls still come out of them.
+   */
+  const table = [];
+  kit.openScopes = 0;
+
+  function store(record) {
+    while (table.length < record.id) table.push(undefined);
+    table[record.id] = record;
+    kit.openScopes += 1;
+  }
 
   /** Opens a child of the current scope. `wanted` bits are added to every call made in it. */
   function open(wanted) {
-    const parent = table.get(scope());
+    const parent = table[scope()];
     const record = {
       id: newScope(),
       parent,
@@ -26,12 +36,14 @@
       receipts: undefined,
       entry: undefined, // the covered item whose fate is decided in here
     };
-    table.set(record.id, record);
+    store(record);
     return record;
   }
 
   function close(record) {
-    if (!record.lost) table.delete(record.id);
+    if (record.lost || table[record.id] === undefined) return;
+    table[record.id] = undefined;
+    kit.openScopes -= 1;
   }
 
   /** Cancels a scope and everything under it. */
@@ -40,15 +52,16 @@
     cancel(record.id, "cancelled");
   }
 
-  function isLost(record) {
-    for (let at = record; at !== undefined; at = at.parent) if (at.lost) return true;
+  /** Whether a scope or one around it lost its race. */
+  function isLost(id) {
+    for (let at = table[id]; at !== undefined; at = at.parent) if (at.lost) return true;
     return false;
   }
 
   /** The record of the current scope; throws `cancelled` when the scope lost its race, so that its loops end. */
   function current() {
-    const record = table.get(scope());
-    if (record !== undefined && isLost(record)) {
+    const record = table[scope()];
+    if (record !== undefined && isLost(record.id)) {
       throw deliver({
         reason: "cancelled",
         code: "LW0504",
@@ -63,7 +76,7 @@
 
   /** Remembers a receipt or a failure that became `null` in all scopes around a call. */
   function attribute(id, receipt, failure) {
-    const record = table.get(id);
+    const record = table[id];
     for (let at = record; at !== undefined; at = at.parent) {
       if (failure !== undefined) at.failure = failure;
       if (receipt !== undefined && at.receipts !== undefined) at.receipts.push(receipt);
@@ -75,7 +88,7 @@
   function scoped(name, body) {
     const named = {
       [name](...args) {
-        if (table.size === 0) return runIn(newScope(), body, ...args);
+        if (kit.openScopes === 0) return runIn(newScope(), body, ...args);
         const record = open(0); // keeps the scopes above it in sight
         return closing(record, runIn(record.id, body, ...args));
       },
@@ -91,5 +104,5 @@
     }
   }
 
-  Object.assign(kit, { attribute, close, current, isLost, lose, open, scoped, scopes: table });
+  Object.assign(kit, { attribute, close, current, isLost, lose, open, scoped });
 })();

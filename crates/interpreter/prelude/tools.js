@@ -10,7 +10,17 @@
   const { closest, deliver, quote, rejected, send, wrong } = kit;
 
   /** Names that JavaScript itself asks objects for; never a tool. */
-  const NOT_TOOLS = ["then", "catch", "finally", "toJSON", "toString", "valueOf", "constructor", "prototype", "inspect"];
+  const NOT_TOOLS = [
+    "then",
+    "catch",
+    "finally",
+    "toJSON",
+    "toString",
+    "valueOf",
+    "constructor",
+    "prototype",
+    "inspect",
+  ];
 
   const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_, letter) => letter.toUpperCase());
 

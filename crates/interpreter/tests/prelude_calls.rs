@@ -2,7 +2,7 @@
 
 mod prelude;
 use expect_test::expect;
-use prelude::{check, config, transcript_with, value};
+use prelude::{check, check_each, config, transcript_with, value};
 use serde_json::json;
 
 #[test]
@@ -87,156 +87,98 @@ fn a_budget_is_a_number_or_ceilings() {
 }
 
 #[test]
-fn wrong_types_are_refused_and_named() {
-    let cases = [
-        (
+fn wrong_types_of_an_agent_call_are_refused_and_named() {
+    check_each(
+        "",
+        &[
             "agent()",
-            expect!["error TypeError [LW0205]: `agent`: its prompt must be a text, not undefined"],
-        ),
-        (
             "agent('')",
-            expect![
-                "error TypeError [LW0205]: `agent`: its prompt must be a text, not an empty string"
-            ],
-        ),
-        (
             "agent(agent('x'))",
-            expect![
-                "error TypeError [LW0205]: `agent`: its prompt must be a text, not a promise (hint: await it first)"
-            ],
-        ),
-        (
             "agent({prompt: 'x'})",
-            expect![[
-                r#"error TypeError [LW0205]: `agent`: its prompt must be a text, not an object (hint: write `agent("what to do", {…})`, or put the data into the text with `JSON.stringify`)"#
-            ]],
-        ),
-        (
             "agent('x', 'reviewer')",
-            expect![
-                "error TypeError [LW0205]: `agent`: its options must be an object, not the string `reviewer` (hint: write `agent(prompt, {agentType: …})`)"
-            ],
-        ),
-        (
             "agent('x', {schema: 'object'})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `schema` must be a JSON Schema object, not the string `object`"
-            ],
-        ),
-        (
             "agent('x', {retries: 1.5})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `retries` must be a whole number of 0 or more, not `1.5`"
-            ],
-        ),
-        (
             "agent('x', {timeoutMs: 0})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `timeoutMs` must be a number of milliseconds above 0, not `0`"
-            ],
-        ),
-        (
             "agent('x', {timeoutMs: NaN})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `timeoutMs` must be a number of milliseconds above 0, not `NaN`"
-            ],
-        ),
-        (
             "agent('x', {tools: 'grep'})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `tools` must be an array of tool names, not the string `grep`"
-            ],
-        ),
-        (
             "agent('x', {effects: 'all'})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `effects` must be `none`, `local` or `external`, not the string `all`"
-            ],
-        ),
-        (
             "agent('x', {label: {}})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `label` must be a text, not an object"
-            ],
-        ),
-        (
             "agent('x', {fallback: {agentType: 5}})",
-            expect![
-                "error TypeError [LW0205]: `agent`: option `fallback` must be a value, or `{subagentType: name}`, not an object"
-            ],
-        ),
-        (
+        ],
+        expect![[r#"
+            agent()
+              error TypeError [LW0205]: `agent`: its prompt must be a text, not undefined
+            agent('')
+              error TypeError [LW0205]: `agent`: its prompt must be a text, not an empty string
+            agent(agent('x'))
+              error TypeError [LW0205]: `agent`: its prompt must be a text, not a promise (hint: await it first)
+            agent({prompt: 'x'})
+              error TypeError [LW0205]: `agent`: its prompt must be a text, not an object (hint: write `agent("what to do", {…})`, or put the data into the text with `JSON.stringify`)
+            agent('x', 'reviewer')
+              error TypeError [LW0205]: `agent`: its options must be an object, not the string `reviewer` (hint: write `agent(prompt, {agentType: …})`)
+            agent('x', {schema: 'object'})
+              error TypeError [LW0205]: `agent`: option `schema` must be a JSON Schema object, not the string `object`
+            agent('x', {retries: 1.5})
+              error TypeError [LW0205]: `agent`: option `retries` must be a whole number of 0 or more, not `1.5`
+            agent('x', {timeoutMs: 0})
+              error TypeError [LW0205]: `agent`: option `timeoutMs` must be a number of milliseconds above 0, not `0`
+            agent('x', {timeoutMs: NaN})
+              error TypeError [LW0205]: `agent`: option `timeoutMs` must be a number of milliseconds above 0, not `NaN`
+            agent('x', {tools: 'grep'})
+              error TypeError [LW0205]: `agent`: option `tools` must be an array of tool names, not the string `grep`
+            agent('x', {effects: 'all'})
+              error TypeError [LW0205]: `agent`: option `effects` must be `none`, `local` or `external`, not the string `all`
+            agent('x', {label: {}})
+              error TypeError [LW0205]: `agent`: option `label` must be a text, not an object
+            agent('x', {fallback: {agentType: 5}})
+              error TypeError [LW0205]: `agent`: option `fallback` must be a value, or `{subagentType: name}`, not an object"#]],
+    );
+}
+
+#[test]
+fn wrong_types_of_other_calls_are_refused_and_named() {
+    check_each(
+        "",
+        &[
             "task('x')",
-            expect![[
-                r#"error TypeError [LW0205]: `task`: its argument must be an object, not the string `x` (hint: write `task({description: "what to do"})`)"#
-            ]],
-        ),
-        (
             "task({})",
-            expect![
-                "error TypeError [LW0205]: `task`: `description` must be a text, not undefined"
-            ],
-        ),
-        (
             "task({description: 5})",
-            expect!["error TypeError [LW0205]: `task`: `description` must be a text, not `5`"],
-        ),
-        (
             "workflow(5)",
-            expect![
-                "error TypeError [LW0205]: `workflow`: its first argument must be the name of a saved program, not `5`"
-            ],
-        ),
-        (
             "sleep('1s')",
-            expect![
-                "error TypeError [LW0205]: `sleep`: its argument must be a number of milliseconds of 0 or more, not the string `1s`"
-            ],
-        ),
-        (
             "sleep(-1)",
-            expect![
-                "error TypeError [LW0205]: `sleep`: its argument must be a number of milliseconds of 0 or more, not `-1`"
-            ],
-        ),
-        (
             "sleep(Infinity)",
-            expect![
-                "error TypeError [LW0205]: `sleep`: its argument must be a number of milliseconds of 0 or more, not `Infinity`"
-            ],
-        ),
-        (
             "approve()",
-            expect![
-                "error TypeError [LW0205]: `approve`: its question must be a text, not undefined"
-            ],
-        ),
-        (
             "approve('ok?', {choices: 'yes'})",
-            expect![
-                "error TypeError [LW0205]: `approve`: option `choices` must be an array of texts, not the string `yes`"
-            ],
-        ),
-        (
             "tools.glob('**')",
-            expect![
-                "error TypeError [LW0205]: `tools.glob`: its argument must be an object, not the string `**` (hint: write `tools.glob({…})`)"
-            ],
-        ),
-        (
             "phase({})",
-            expect!["error TypeError [LW0205]: `phase`: its title must be a text, not an object"],
-        ),
-        (
             "agent('x', {schema: {a: () => 1}})",
-            expect![
-                "error TypeError [LW0201]: `schema.a` is a function: call it and pass what it returns (hint: only JSON crosses between program and host)"
-            ],
-        ),
-    ];
-    for (call, expected) in cases {
-        expected.assert_eq(&value(&format!("return await {call}"), ""));
-    }
+        ],
+        expect![[r#"
+            task('x')
+              error TypeError [LW0205]: `task`: its argument must be an object, not the string `x` (hint: write `task({description: "what to do"})`)
+            task({})
+              error TypeError [LW0205]: `task`: `description` must be a text, not undefined
+            task({description: 5})
+              error TypeError [LW0205]: `task`: `description` must be a text, not `5`
+            workflow(5)
+              error TypeError [LW0205]: `workflow`: its first argument must be the name of a saved program, not `5`
+            sleep('1s')
+              error TypeError [LW0205]: `sleep`: its argument must be a number of milliseconds of 0 or more, not the string `1s`
+            sleep(-1)
+              error TypeError [LW0205]: `sleep`: its argument must be a number of milliseconds of 0 or more, not `-1`
+            sleep(Infinity)
+              error TypeError [LW0205]: `sleep`: its argument must be a number of milliseconds of 0 or more, not `Infinity`
+            approve()
+              error TypeError [LW0205]: `approve`: its question must be a text, not undefined
+            approve('ok?', {choices: 'yes'})
+              error TypeError [LW0205]: `approve`: option `choices` must be an array of texts, not the string `yes`
+            tools.glob('**')
+              error TypeError [LW0205]: `tools.glob`: its argument must be an object, not the string `**` (hint: write `tools.glob({…})`)
+            phase({})
+              error TypeError [LW0205]: `phase`: its title must be a text, not an object
+            agent('x', {schema: {a: () => 1}})
+              error TypeError [LW0201]: `schema.a` is a function: call it and pass what it returns (hint: only JSON crosses between program and host)"#]],
+    );
 }
 
 #[test]

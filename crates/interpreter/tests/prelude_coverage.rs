@@ -2,7 +2,7 @@
 
 mod prelude;
 use expect_test::expect;
-use prelude::{check, value};
+use prelude::{check, check_each, value};
 
 #[test]
 fn a_pipeline_over_the_items_decides_them() {
@@ -90,33 +90,19 @@ fn several_coverages_add_up() {
 
 #[test]
 fn coverage_refuses_what_it_cannot_name() {
-    let cases = [
-        (
-            "coverage()",
-            expect![
-                "error TypeError [LW0205]: `coverage`: its first argument must be an array, not undefined"
-            ],
-        ),
-        (
-            "coverage([1], 5)",
-            expect![
-                "error TypeError [LW0205]: `coverage`: its second argument must be a function or the name of a member, not `5`"
-            ],
-        ),
-        (
-            "coverage([{a: 1}], 'b')",
-            expect![
-                "error TypeError [LW0205]: `coverage`: the key of item 0 must be a text or a number, not undefined"
-            ],
-        ),
-        (
-            "coverage(['a']).done('b')",
-            expect!["error TypeError [LW0205]: `coverage`: `b` is not among the items"],
-        ),
-    ];
-    for (call, expected) in cases {
-        expected.assert_eq(&value(&format!("return {call}"), ""));
-    }
+    check_each(
+        "",
+        &["coverage()", "coverage([1], 5)", "coverage([{a: 1}], 'b')", "coverage(['a']).done('b')"],
+        expect![[r#"
+            coverage()
+              error TypeError [LW0205]: `coverage`: its first argument must be an array, not undefined
+            coverage([1], 5)
+              error TypeError [LW0205]: `coverage`: its second argument must be a function or the name of a member, not `5`
+            coverage([{a: 1}], 'b')
+              error TypeError [LW0205]: `coverage`: the key of item 0 must be a text or a number, not undefined
+            coverage(['a']).done('b')
+              error TypeError [LW0205]: `coverage`: `b` is not among the items"#]],
+    );
 }
 
 #[test]

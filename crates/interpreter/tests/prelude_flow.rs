@@ -2,7 +2,7 @@
 
 mod prelude;
 use expect_test::expect;
-use prelude::{check, transcript_with, value};
+use prelude::{check, check_each, transcript_with, value};
 use serde_json::json;
 
 #[test]
@@ -80,65 +80,39 @@ fn a_forged_reason_does_not_propagate() {
 
 #[test]
 fn parallel_refuses_what_is_no_list_of_functions() {
-    let cases = [
-        (
+    check_each(
+        "",
+        &[
             "parallel([agent('a')])",
-            expect![
-                "error TypeError [LW0205]: `parallel`: item 0 must be a function, not a promise (hint: wrap each call: `() => agent(…)`)"
-            ],
-        ),
-        (
             "parallel(agent('a'))",
-            expect![
-                "error TypeError [LW0205]: `parallel`: its argument must be an array, not a promise (hint: await it first)"
-            ],
-        ),
-        (
             "parallel(() => agent('a'))",
-            expect![
-                "error TypeError [LW0205]: `parallel`: its argument must be an array, not a function"
-            ],
-        ),
-        (
             "parallel({length: 1})",
-            expect![
-                "error TypeError [LW0205]: `parallel`: its argument must be an array, not an object"
-            ],
-        ),
-        (
             "parallel()",
-            expect![
-                "error TypeError [LW0205]: `parallel`: its argument must be an array, not undefined"
-            ],
-        ),
-        (
             "parallel([() => 1, , () => 2])",
-            expect![
-                "error TypeError [LW0205]: `parallel`: item 1 must be a function, not undefined (hint: wrap each call: `() => agent(…)`)"
-            ],
-        ),
-        (
             "pipeline(5, (x) => x)",
-            expect![
-                "error TypeError [LW0205]: `pipeline`: its first argument must be an array, not `5`"
-            ],
-        ),
-        (
             "pipeline([1], 'stage')",
-            expect![
-                "error TypeError [LW0205]: `pipeline`: stage 1 must be a function, not the string `stage` (hint: write `(previous, item, index) => …`)"
-            ],
-        ),
-        (
             "settle([1])",
-            expect![
-                "error TypeError [LW0205]: `settle`: item 0 must be a function, not `1` (hint: wrap each call: `() => agent(…)`)"
-            ],
-        ),
-    ];
-    for (call, expected) in cases {
-        expected.assert_eq(&value(&format!("return await {call}"), ""));
-    }
+        ],
+        expect![[r#"
+            parallel([agent('a')])
+              error TypeError [LW0205]: `parallel`: item 0 must be a function, not a promise (hint: wrap each call: `() => agent(…)`)
+            parallel(agent('a'))
+              error TypeError [LW0205]: `parallel`: its argument must be an array, not a promise (hint: await it first)
+            parallel(() => agent('a'))
+              error TypeError [LW0205]: `parallel`: its argument must be an array, not a function
+            parallel({length: 1})
+              error TypeError [LW0205]: `parallel`: its argument must be an array, not an object
+            parallel()
+              error TypeError [LW0205]: `parallel`: its argument must be an array, not undefined
+            parallel([() => 1, , () => 2])
+              error TypeError [LW0205]: `parallel`: item 1 must be a function, not undefined (hint: wrap each call: `() => agent(…)`)
+            pipeline(5, (x) => x)
+              error TypeError [LW0205]: `pipeline`: its first argument must be an array, not `5`
+            pipeline([1], 'stage')
+              error TypeError [LW0205]: `pipeline`: stage 1 must be a function, not the string `stage` (hint: write `(previous, item, index) => …`)
+            settle([1])
+              error TypeError [LW0205]: `settle`: item 0 must be a function, not `1` (hint: wrap each call: `() => agent(…)`)"#]],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod prelude;
 use expect_test::expect;
-use prelude::{check, value};
+use prelude::{check, check_each, value};
 
 #[test]
 fn settle_tells_why_each_piece_gave_nothing() {
@@ -361,51 +361,31 @@ fn what_a_loser_leaves_unhandled_says_that_it_was_cancelled() {
 
 #[test]
 fn racing_functions_refuse_wrong_arguments() {
-    let cases = [
-        (
+    check_each(
+        "",
+        &[
             "quorum(0, [() => 1])",
-            expect![
-                "error TypeError [LW0205]: `quorum`: its first argument must be a whole number of 1 to 1, not `0`"
-            ],
-        ),
-        (
             "quorum(2, [() => 1])",
-            expect![
-                "error TypeError [LW0205]: `quorum`: its first argument must be a whole number of 1 to 1, not `2`"
-            ],
-        ),
-        (
             "quorum(1, [() => 1], {deadlineMs: 'soon'})",
-            expect![
-                "error TypeError [LW0205]: `quorum`: option `deadlineMs` must be a number of milliseconds of 0 or more, not the string `soon`"
-            ],
-        ),
-        (
             "hedge(agent('x'), {afterMs: 1})",
-            expect![
-                "error TypeError [LW0205]: `hedge`: its first argument must be a function, not a promise (hint: wrap the call: `() => agent(…)`)"
-            ],
-        ),
-        (
             "hedge(() => 1)",
-            expect![
-                "error TypeError [LW0205]: `hedge`: option `afterMs` must be a number of milliseconds of 0 or more, not undefined"
-            ],
-        ),
-        (
             "withDeadline(() => 1, 100)",
-            expect![
-                "error TypeError [LW0205]: `withDeadline`: its first argument must be a number of milliseconds of 0 or more, not a function"
-            ],
-        ),
-        (
             "withDeadline(100, agent('x'))",
-            expect![
-                "error TypeError [LW0205]: `withDeadline`: its second argument must be a function, not a promise (hint: wrap the call: `() => agent(…)`)"
-            ],
-        ),
-    ];
-    for (call, expected) in cases {
-        expected.assert_eq(&value(&format!("return await {call}"), ""));
-    }
+        ],
+        expect![[r#"
+            quorum(0, [() => 1])
+              error TypeError [LW0205]: `quorum`: its first argument must be a whole number of 1 to 1, not `0`
+            quorum(2, [() => 1])
+              error TypeError [LW0205]: `quorum`: its first argument must be a whole number of 1 to 1, not `2`
+            quorum(1, [() => 1], {deadlineMs: 'soon'})
+              error TypeError [LW0205]: `quorum`: option `deadlineMs` must be a number of milliseconds of 0 or more, not the string `soon`
+            hedge(agent('x'), {afterMs: 1})
+              error TypeError [LW0205]: `hedge`: its first argument must be a function, not a promise (hint: wrap the call: `() => agent(…)`)
+            hedge(() => 1)
+              error TypeError [LW0205]: `hedge`: option `afterMs` must be a number of milliseconds of 0 or more, not undefined
+            withDeadline(() => 1, 100)
+              error TypeError [LW0205]: `withDeadline`: its first argument must be a number of milliseconds of 0 or more, not a function
+            withDeadline(100, agent('x'))
+              error TypeError [LW0205]: `withDeadline`: its second argument must be a function, not a promise (hint: wrap the call: `() => agent(…)`)"#]],
+    );
 }

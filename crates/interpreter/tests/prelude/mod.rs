@@ -1,10 +1,10 @@
-//! Shared by the tests of the prelude: runs a program in a real guest against scripted answers and writes down
-//! everything that crossed the bridge.
+//! Shared by the tests of the prelude: runs a program in a real guest against scripted answers and writes
+//! down everything that crossed the bridge.
 //!
-//! A script is a list of lines `needle => [@turns] outcome`. The first line whose needle is part of a call's request
-//! decides it: `done JSON`, `fail reason [code]` or `never`; `@3` delivers the outcome three turns later instead of one.
-//! A call that no line names gives its own prompt or name, `null` when it has none. Cancelled scopes are answered as
-//! the engine does.
+//! A script is a list of lines `needle => [@turns] outcome`. The first line whose needle is part of a
+//! call's request decides it: `done JSON`, `fail reason [code]` or `never`; `@3` delivers the outcome
+//! three turns later instead of one. A call that no line names gives its own prompt or name, `null` when
+//! it has none. Cancelled scopes are answered as the engine does.
 #![allow(dead_code)] // each test file uses its own part
 
 use loopwright_interpreter::{
@@ -68,8 +68,17 @@ fn last(transcript: &str) -> String {
 }
 
 /// Asserts a transcript without its indentation; a missing end of line is no difference.
+#[allow(clippy::needless_pass_by_value)] // `expect![…]` reads best where it stands
 pub fn check(program: &str, script: &str, expected: expect_test::Expect) {
     expected.assert_eq(&transcript(program, script));
+}
+
+/// Asserts how each call ends when the program returns what it gives.
+#[allow(clippy::needless_pass_by_value)] // as above
+pub fn check_each(before: &str, calls: &[&str], expected: expect_test::Expect) {
+    let end =
+        |call: &&str| format!("{call}\n  {}", value(&format!("{before}return await {call}"), ""));
+    expected.assert_eq(&calls.iter().map(end).collect::<Vec<_>>().join("\n"));
 }
 
 struct Pending {
