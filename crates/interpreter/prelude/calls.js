@@ -126,7 +126,7 @@
 
   // Sending.
 
-  /** The covered item that a call works on, if any: `coverage.js` replaces this while items are registered. */
+  /** The covered item that a call works on, if any; `coverage.js` sets it when items are registered. */
   kit.entryOf = undefined;
 
   /** Sends a request from a scope that somebody watches, or for an item that is covered. */
@@ -135,9 +135,14 @@
     if (around !== undefined) flags |= around.bits;
     const entry = kit.entryOf === undefined ? undefined : kit.entryOf(request);
     if (entry === undefined) return call(kind, request, flags);
-    const own = open(0);
+    const own = open(0); // closed when the call ends
     own.entry = entry;
-    return runIn(own.id, call, kind, request, flags | bits.TRACKED);
+    try {
+      return runIn(own.id, call, kind, request, flags | bits.TRACKED);
+    } catch (error) {
+      kit.close(own);
+      throw error;
+    }
   }
 
   function send(kind, request, flags) {
