@@ -38,14 +38,15 @@ pub fn drive(
                     Command::StartGuest { guest, start } => {
                         if let Err(error) = guests.start(guest, &start) {
                             let report = TurnReport { stop: Some(error), ..TurnReport::default() };
-                            reports.push(Event::Turned { guest, report: Box::new(report) });
+                            let (report, now) = (Box::new(report), host.now());
+                            reports.push(Event::Turned { guest, report, now });
                         }
                     }
                     Command::Turn { guest, input } => {
                         let failed = |event: &Event| matches!(event, Event::Turned { guest: of, .. } if *of == guest);
                         if !reports.iter().any(failed) {
                             let report = Box::new(guests.turn(guest, &input));
-                            reports.push(Event::Turned { guest, report });
+                            reports.push(Event::Turned { guest, report, now: host.now() });
                         }
                     }
                     Command::DropGuest { guest } => guests.end(guest),

@@ -113,7 +113,10 @@ impl Engine {
                 self.tick(now);
                 self.begin();
             }
-            Event::Turned { guest, report } => self.on_turned(guest, *report),
+            Event::Turned { guest, report, now } => {
+                self.tick(now);
+                self.on_turned(guest, *report);
+            }
             Event::Synced { count, now } => {
                 self.tick(now);
                 self.on_synced(count);

@@ -6,7 +6,7 @@
 use loopwright_protocol::{
     Command, Dispatch, Event, GuestStart, Outcome, Progress, TurnInput, TurnReport,
 };
-use loopwright_types::{Attempt, CallId, Diagnostic, GuestId, Usage};
+use loopwright_types::{Attempt, CallId, Diagnostic, GuestId, Micros, Usage};
 use std::sync::Arc;
 
 /// Carries out a run's commands and reports what happens.
@@ -20,6 +20,9 @@ pub trait RunHost {
     /// # Errors
     /// When the journal cannot be written.
     fn submit(&mut self, commands: &mut Vec<Command>) -> Result<(), Diagnostic>;
+
+    /// The host's clock: what a turn took is visible in the entries after it.
+    fn now(&self) -> Micros;
 
     /// Waits until something happened and adds it to `events`, at least one.
     ///

@@ -57,6 +57,7 @@ impl loopwright_host::Guests for Guests {
         report.unwrap_or_else(|stop| protocol::TurnReport {
             stop_is_external: !stop.is_deterministic(),
             stop: Some(stop.diagnostic()),
+            records: stop.logs.into_iter().filter_map(|log| record(log).ok()).collect(),
             ..protocol::TurnReport::default()
         })
     }

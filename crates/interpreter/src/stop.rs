@@ -29,11 +29,17 @@ pub struct Stop {
     pub location: Option<Location>,
     /// For a trap: what happened.
     pub detail: String,
+    /// What the program had logged in the turn, where the stop is one of its own limits.
+    pub logs: Vec<crate::Record>,
 }
 
 impl Stop {
+    pub(crate) fn new(cause: StopCause) -> Self {
+        Self { cause, location: None, detail: String::new(), logs: Vec::new() }
+    }
+
     pub(crate) fn trap(detail: impl Into<String>) -> Self {
-        Self { cause: StopCause::Trap, location: None, detail: detail.into() }
+        Self { detail: detail.into(), ..Self::new(StopCause::Trap) }
     }
 
     /// Whether the same journal gives the same stop on every machine.

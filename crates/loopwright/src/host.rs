@@ -6,7 +6,7 @@ use crate::timers::Timers;
 use loopwright_host::{Driver, Reporter, RunHost};
 use loopwright_journal::Writer;
 use loopwright_protocol::{Command, Event, Outcome, Progress};
-use loopwright_types::{Attempt, CallId, Diagnostic, Usage};
+use loopwright_types::{Attempt, CallId, Diagnostic, Micros, Usage};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -82,6 +82,10 @@ impl RunHost for LocalHost {
             self.writer.append(entries);
         }
         Ok(())
+    }
+
+    fn now(&self) -> Micros {
+        self.clock.now()
     }
 
     fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnostic> {

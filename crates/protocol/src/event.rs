@@ -18,6 +18,8 @@ pub enum Event {
         guest: GuestId,
         /// What it did.
         report: Box<TurnReport>,
+        /// The host's clock after it.
+        now: Micros,
     },
     /// All entries up to this count are durable.
     Synced {

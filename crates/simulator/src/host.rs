@@ -254,6 +254,10 @@ impl RunHost for SimHost {
         Ok(())
     }
 
+    fn now(&self) -> Micros {
+        self.now
+    }
+
     fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
         loop {
             let Some((at, what)) = self.calendar.pop() else {

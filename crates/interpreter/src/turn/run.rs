@@ -99,7 +99,7 @@ pub(crate) fn turn(
 
 fn put(vm: &mut Vm, bytes: &[u8]) -> Result<u32, Stop> {
     match vm.put(bytes).map_err(|error| trapped(vm, &error))? {
-        0 => Err(Stop { cause: StopCause::Memory, location: None, detail: String::new() }),
+        0 => Err(Stop::new(StopCause::Memory)),
         at => Ok(at),
     }
 }
@@ -134,7 +134,18 @@ fn stopped(vm: &Vm) -> Stop {
         _ => return Stop::trap("the guest gave up without a reason"),
     };
     let location = location(vm.read(control::STOP_LINE), vm.read(control::STOP_COLUMN));
-    Stop { cause, location, detail: String::new() }
+    Stop { location, logs: logs(vm, cause), ..Stop::new(cause) }
+}
+
+/// What the program had logged before one of its own limits stopped it: an author looking for a loop wants it.
+fn logs(vm: &Vm, cause: StopCause) -> Vec<outbox::Record> {
+    if !matches!(cause, StopCause::Gas | StopCause::Memory) {
+        return Vec::new();
+    }
+    let (first, max) = (vm.read(control::OUT_PTR), vm.read(control::OUT_LEN) as usize);
+    let mut records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
+    records.retain(|record| record.kind == outbox::RecordKind::Log);
+    records
 }
 
 /// The guest was stopped by wasmtime, in the middle of something.
@@ -151,5 +162,5 @@ fn trapped(vm: &mut Vm, error: &wasmtime::Error) -> Stop {
         .then(|| location(vm.read(control::STOP_LINE), vm.read(control::STOP_COLUMN)))
         .flatten();
     let detail = if cause == StopCause::Trap { format!("{error:#}") } else { String::new() };
-    Stop { cause, location, detail }
+    Stop { location, detail, ..Stop::new(cause) }
 }
