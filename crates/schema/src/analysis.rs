@@ -1,8 +1,9 @@
 //! How many levels of nesting a value of each node needs at least; a node that needs endlessly many
 //! admits nothing. A lower bound: what it calls empty is empty, but not every empty node is found.
 
-use crate::shape::{Node, NodeId, Range, Shape, Types};
+use crate::shape::{Node, NodeId, Numbers, Range, Shape, Types};
 use regex_syntax::hir::{Hir, HirKind, Look};
+use serde_json::Value;
 
 /// Levels of nesting; [`ENDLESS`] when no finite value will do.
 pub(crate) type Height = u32;
@@ -34,9 +35,16 @@ fn height(shape: &Shape, heights: &[Height], id: NodeId, clash: bool) -> Height 
     if node.never || node.values.iter().any(Vec::is_empty) {
         return ENDLESS;
     }
+    let typed = |list: &Vec<Value>| list.iter().any(|value| node.types.has(Types::of(value)));
+    if !node.values.iter().all(typed) {
+        return ENDLESS;
+    }
     let mut own = ENDLESS;
-    let scalars = [Types::NULL, Types::BOOLEAN, Types::INTEGER, Types::FRACTION];
-    if scalars.iter().any(|scalar| node.types.has(*scalar)) {
+    if node.types.has(Types::NULL.or(Types::BOOLEAN)) {
+        own = 0;
+    }
+    let whole_only = !node.types.has(Types::FRACTION);
+    if node.types.has(Types::INTEGER.or(Types::FRACTION)) && !is_empty(&node.numbers, whole_only) {
         own = 0;
     }
     if node.types.has(Types::STRING) && !node.length.is_empty() && !clash {
@@ -53,6 +61,21 @@ fn height(shape: &Shape, heights: &[Height], id: NodeId, clash: bool) -> Height 
         |branches: &Vec<NodeId>| branches.iter().map(|id| heights[*id]).min().unwrap_or(ENDLESS);
     let choices = node.choices.iter().map(least).max().unwrap_or(0);
     own.max(all).max(choices)
+}
+
+/// Whether no number lies within the bounds; multiples are not looked at.
+fn is_empty(numbers: &Numbers, whole_only: bool) -> bool {
+    let Numbers { min, max, above, below, .. } = numbers;
+    let clash = |low: &Option<f64>, high: &Option<f64>, open: bool| {
+        let (Some(low), Some(high)) = (low, high) else { return false };
+        low > high
+            || (open && low == high)
+            || (whole_only && low.fract() != 0.0 && low.ceil() > *high)
+    };
+    clash(min, max, false)
+        || clash(above, max, true)
+        || clash(min, below, true)
+        || clash(above, below, true)
 }
 
 fn array_height(node: &Node, heights: &[Height]) -> Height {

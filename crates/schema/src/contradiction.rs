@@ -4,14 +4,17 @@
 //! no value could be made up for the schema, so a mistake in either cannot refuse a schema that has one.
 
 use crate::analysis::{ENDLESS, Height, pattern_clash};
+use crate::cost::cases;
 use crate::error::{Error, excerpt};
 use crate::reference::escape;
-use crate::shape::Shape;
+use crate::shape::{Node, NodeId, Shape, Types};
 use jsonschema::canonical::{Cause, Satisfiability, UnsatisfiableReason};
 use jsonschema::{PatternOptions, Regex};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// Cases that the library's proof is asked to go through.
+const CASES_MAX: u64 = 3_000;
 /// Most causes named in one error.
 const CAUSES_MAX: usize = 4;
 
@@ -26,7 +29,9 @@ pub(crate) fn find(
 ) -> Option<Error> {
     let hint = "change one of them: no answer could ever be accepted";
     let endless = heights.first() == Some(&ENDLESS);
-    let proved = by_library(document, endless, size_limit);
+    // The library's proof goes through all cases and knows no clock.
+    let few = cases(shape) <= CASES_MAX;
+    let proved = few.then(|| by_library(document, endless, size_limit)).flatten();
     let cause = proved.or_else(|| endless.then(|| by_nesting(document, shape, heights)))?;
     Some(Error::contradicts(format!("the schema contradicts itself: {cause}")).hint(hint))
 }
@@ -48,7 +53,10 @@ fn by_library(document: &Value, endless: bool, size_limit: usize) -> Option<Stri
 }
 
 /// The schema in a form in which its parts are folded together; easier to make values for.
-pub(crate) fn folded(document: &Value) -> Option<Value> {
+pub(crate) fn folded(document: &Value, shape: &Shape) -> Option<Value> {
+    if cases(shape) > CASES_MAX {
+        return None;
+    }
     let fold = || {
         let options = jsonschema::canonical::options().offline().should_validate_formats(true);
         let canonical =
@@ -163,25 +171,26 @@ fn by_nesting(document: &Value, shape: &Shape, heights: &[Height]) -> String {
     let (mut id, mut seen) = (0, vec![0]);
     loop {
         let node = &shape.nodes[id];
-        if let (Some(lengths), Some(pattern)) = (pattern_clash(shape, node), node.pattern) {
-            let source = excerpt(&Value::from(shape.patterns[pattern].source.as_str()));
-            let needs = match lengths.max {
-                Some(max) if max == lengths.min => format!("{max}"),
-                Some(max) => format!("{} to {max}", lengths.min),
-                None => format!("at least {}", lengths.min),
-            };
-            let bound = if node.length.min > lengths.min { "minLength" } else { "maxLength" };
-            let value = document.pointer(&node.pointer).and_then(|schema| schema.get(bound));
-            let value = value.map(excerpt).unwrap_or_default();
-            let place = &node.pointer;
+        let place = if node.pointer.is_empty() {
+            String::new()
+        } else {
+            format!("at `#{}`, ", node.pointer)
+        };
+        if let Some(clash) = local_clash(document, shape, node) {
+            return format!("{place}{clash}");
+        }
+        let Some(next) = needed_parts(node).into_iter().find(|part| heights[*part] == ENDLESS)
+        else {
+            let shown = document.pointer(&node.pointer).map(excerpt).unwrap_or_default();
+            return format!("{place}nothing fits `{shown}`");
+        };
+        if shape.nodes[next].never && node.additional == Some(next) {
+            let names = Value::from(node.required.clone());
+            let shown = excerpt(&names);
             return format!(
-                "at `#{place}`, `pattern` `{source}` needs {needs} characters and `{bound}` is `{value}`"
+                "{place}`required` `{shown}` and `additionalProperties` `false` cannot hold together"
             );
         }
-        let parts = node.in_place().chain(node.inside());
-        let Some(next) = parts.into_iter().find(|part| heights[*part] == ENDLESS) else {
-            return format!("`#{}` admits nothing", node.pointer);
-        };
         if seen.contains(&next) {
             let place = &shape.nodes[next].pointer;
             return format!("`#{place}` requires itself, so every value would have to be endless");
@@ -189,4 +198,58 @@ fn by_nesting(document: &Value, shape: &Shape, heights: &[Height]) -> String {
         seen.push(next);
         id = next;
     }
+}
+
+/// The parts that a value of this node cannot do without.
+fn needed_parts(node: &Node) -> Vec<NodeId> {
+    let member = |name: &String| node.property(name).or(node.additional);
+    let items = node.items.filter(|_| node.item_count.min > node.prefix.len() as u64);
+    let places = usize::try_from(node.item_count.min).unwrap_or(usize::MAX);
+    let listed = node.prefix.iter().take(places).copied();
+    let in_place = node.all.iter().chain(node.choices.iter().flatten()).copied();
+    in_place.chain(node.required.iter().filter_map(member)).chain(listed).chain(items).collect()
+}
+
+/// Bounds that clash when the lower is above the upper, or (last column) also when they are equal.
+const BOUNDS: [(&str, &str, bool); 7] = [
+    ("minimum", "maximum", false),
+    ("exclusiveMinimum", "maximum", true),
+    ("minimum", "exclusiveMaximum", true),
+    ("exclusiveMinimum", "exclusiveMaximum", true),
+    ("minLength", "maxLength", false),
+    ("minItems", "maxItems", false),
+    ("minProperties", "maxProperties", false),
+];
+
+/// Two keywords of one schema object that cannot hold together.
+fn local_clash(document: &Value, shape: &Shape, node: &Node) -> Option<String> {
+    let schema = document.pointer(&node.pointer)?;
+    let shown = |keyword: &str| {
+        let value = schema.get(keyword).map(excerpt).unwrap_or_default();
+        format!("`{keyword}` `{value}`")
+    };
+    if let (Some(lengths), Some(_)) = (pattern_clash(shape, node), node.pattern) {
+        let needs = match lengths.max {
+            Some(max) if max == lengths.min => format!("{max}"),
+            Some(max) => format!("{} to {max}", lengths.min),
+            None => format!("at least {}", lengths.min),
+        };
+        let bound = if node.length.min > lengths.min { "minLength" } else { "maxLength" };
+        let (pattern, bound) = (shown("pattern"), shown(bound));
+        return Some(format!(
+            "{pattern} needs {needs} characters, and {bound} does not allow that"
+        ));
+    }
+    let number = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
+    for (low, high, open) in BOUNDS {
+        if let (Some(least), Some(most)) = (number(low), number(high))
+            && (least > most || (open && least >= most))
+        {
+            return Some(format!("{} and {} cannot hold together", shown(low), shown(high)));
+        }
+    }
+    let typed = |list: &Vec<Value>| list.iter().any(|value| node.types.has(Types::of(value)));
+    let listed = node.values.iter().any(|list| !typed(list));
+    let keyword = if schema.get("const").is_some() { "const" } else { "enum" };
+    listed.then(|| format!("{} and {} cannot hold together", shown("type"), shown(keyword)))
 }

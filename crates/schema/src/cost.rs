@@ -126,6 +126,41 @@ impl Cost {
     }
 }
 
+/// How many cases a proof by cases over the whole schema has to tell apart, at least roughly.
+pub(crate) fn cases(shape: &Shape) -> u64 {
+    let mut known = vec![None; shape.nodes.len()];
+    (0..shape.nodes.len()).fold(0, |sum, id| sum.saturating_add(cases_of(shape, id, &mut known)))
+}
+
+/// Cases of one value: choices that hold together multiply. The chain of such nodes is bounded already.
+fn cases_of(shape: &Shape, id: NodeId, known: &mut Vec<Option<u64>>) -> u64 {
+    if let Some(cases) = known[id] {
+        return cases;
+    }
+    let node = &shape.nodes[id];
+    let mut product = 1_u64;
+    for part in &node.all {
+        product = product.saturating_mul(cases_of(shape, *part, known));
+    }
+    for branches in &node.choices {
+        let sum =
+            branches.iter().fold(0_u64, |sum, id| sum.saturating_add(cases_of(shape, *id, known)));
+        product = product.saturating_mul(sum.max(1));
+    }
+    // Branches of `oneOf` are compared with each other, and a negation turns choices inside out.
+    for (branches, exclusive) in node.choices.iter().zip(&node.exclusive) {
+        product = product.saturating_mul(if *exclusive { branches.len().max(1) as u64 } else { 1 });
+    }
+    let condition =
+        node.condition.map(|c| [Some(c.test), c.then, c.otherwise]).into_iter().flatten();
+    for part in condition.flatten().chain(node.not) {
+        let cases = cases_of(shape, part, known);
+        product = product.saturating_mul(cases.saturating_add(1));
+    }
+    known[id] = Some(product);
+    product
+}
+
 /// A depth-first walk over the graph of nodes, without recursion.
 struct Walk {
     expansion: u64,

@@ -264,6 +264,7 @@ impl<'a> Reader<'a> {
         for keyword in ["anyOf", "oneOf"] {
             if object.members.contains_key(keyword) {
                 node.choices.push(self.list(object, keyword));
+                node.exclusive.push(keyword == "oneOf");
             }
         }
         node.not = self.child(object, "not");
@@ -297,7 +298,7 @@ impl<'a> Reader<'a> {
                 _ => refused("is not a regular expression"),
             })?;
         let id = self.shape.patterns.len();
-        self.shape.patterns.push(Pattern { source: source.to_owned(), translated, regex });
+        self.shape.patterns.push(Pattern { translated, regex });
         self.pattern_ids.insert(source.to_owned(), id);
         Ok(id)
     }

@@ -19,8 +19,6 @@ pub(crate) struct Shape {
 /// A regular expression of the schema.
 #[derive(Debug)]
 pub(crate) struct Pattern {
-    /// As the author wrote it.
-    pub(crate) source: String,
     /// Translated from ECMAScript syntax.
     pub(crate) translated: String,
     /// Compiled; matches anywhere in a text, as JSON Schema says.
@@ -193,6 +191,8 @@ pub(crate) struct Node {
     pub(crate) all: Vec<NodeId>,
     /// `anyOf` and `oneOf`: one branch of each at least.
     pub(crate) choices: Vec<Vec<NodeId>>,
+    /// Which of the choices are `oneOf`.
+    pub(crate) exclusive: Vec<bool>,
     pub(crate) not: Option<NodeId>,
     pub(crate) condition: Option<Condition>,
     pub(crate) unevaluated_properties: Option<NodeId>,

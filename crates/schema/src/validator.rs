@@ -279,7 +279,7 @@ impl Validator {
             return Ok(value);
         }
         let folded = inner.folded.get_or_init(|| {
-            let document = contradiction::folded(&inner.document)?;
+            let document = contradiction::folded(&inner.document, &inner.shape)?;
             let shape = read(&document, inner.library.draft(), PATTERN_BYTES_MAX).ok()?;
             let heights = heights(&shape);
             Some((shape, heights))

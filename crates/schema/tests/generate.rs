@@ -142,6 +142,33 @@ fn random_object(random: &mut Random, depth: u32) -> Value {
     schema
 }
 
+/// A random value of the kinds that the random schemas speak of.
+fn random_value(random: &mut Random, depth: u32) -> Value {
+    match random.below(if depth == 0 { 7 } else { 10 }) {
+        0 => json!(null),
+        1 => json!(random.below(2) == 0),
+        2 | 3 => json!(random.below(12)),
+        4 => json!(random.below(24) as f64 / 4.0),
+        5 => json!(["", "a", "aab", "42", "yy", "zzz", "abcdef"][random.below(7) as usize]),
+        6 => json!({}),
+        7 => (0..random.below(6)).map(|_| random_value(random, depth - 1)).collect(),
+        _ => {
+            let names = ["a", "b", "c", "d", "e"].into_iter().filter(|_| random.below(2) == 0);
+            let names: Vec<&str> = names.collect();
+            names.into_iter().map(|name| (name, random_value(random, depth - 1))).collect()
+        }
+    }
+}
+
+/// Looks for a value that a refused schema admits after all.
+fn assert_nothing_fits(schema: &Value, random: &mut Random) {
+    let library = jsonschema::options().should_validate_formats(true).build(schema).unwrap();
+    for _ in 0..300 {
+        let value = random_value(random, 3);
+        assert!(!library.is_valid(&value), "{schema} was refused and admits {value}");
+    }
+}
+
 #[test]
 fn made_values_fit_random_schemas_or_the_schema_is_refused_as_contradictory() {
     let (mut made, mut refused, mut open) = (0, 0, 0);
@@ -161,6 +188,7 @@ fn made_values_fit_random_schemas_or_the_schema_is_refused_as_contradictory() {
             },
             Err(error) => {
                 assert_eq!(error.code, Code::SCHEMA_CONTRADICTS, "seed {seed}: {schema}: {error}");
+                assert_nothing_fits(&schema, &mut random);
                 refused += 1;
             }
         }

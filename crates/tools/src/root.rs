@@ -246,3 +246,70 @@ pub(crate) fn open_file(directory: BorrowedFd<'_>, name: &[u8]) -> Option<File> 
     let regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
     regular.then(|| File::from(handle))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// What a way of resolving says of a path: the inode it leads to, or that it leads out, or another error.
+    fn verdict(found: Result<OwnedFd, Stop>) -> Result<u64, String> {
+        match found {
+            Ok(handle) => Ok(rustix::fs::fstat(handle).unwrap().st_ino),
+            Err(Stop::Outside) => Err("outside".to_owned()),
+            Err(Stop::Special(_)) => Err("special".to_owned()),
+            Err(Stop::System(error)) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_kernel_and_the_slow_way_agree_on_relative_links() {
+        let place = tempfile::TempDir::new().unwrap();
+        let inside = place.path().join("inside");
+        std::fs::create_dir_all(inside.join("a/b")).unwrap();
+        std::fs::write(inside.join("a/b/file"), "").unwrap();
+        std::fs::write(place.path().join("secret"), "").unwrap();
+        let links = [
+            ("../secret", "out"),
+            ("a/b", "b"),
+            ("../../a/b/file", "a/b/up"),
+            ("b/up", "chain"),
+            (".", "self"),
+            ("a/../../secret", "over"),
+            ("x", "y"),
+            ("y", "x"),
+            ("absent", "dangling"),
+            ("a/b/file/", "slash"),
+        ];
+        for (target, name) in links {
+            symlink(target, inside.join(name)).unwrap();
+        }
+        let root = Root::open(&inside).unwrap();
+        let paths = [
+            "out",
+            "b",
+            "b/file",
+            "b/up",
+            "a/b/up",
+            "chain",
+            "self/self/chain",
+            "over",
+            "x",
+            "dangling",
+            "absent",
+            "a/b/file/more",
+            "b/file",
+            "a",
+            "self",
+        ];
+        for path in paths {
+            let parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+            let by_kernel = match root.open_beneath(path) {
+                Err(Stop::System(Errno::NOSYS | Errno::PERM)) => return, // no such call here: nothing to compare
+                other => verdict(other),
+            };
+            assert_eq!(by_kernel, verdict(root.open_by_hand(&parts)), "{path}");
+        }
+        assert_eq!(verdict(root.open_beneath("out")), Err("outside".to_owned()));
+    }
+}

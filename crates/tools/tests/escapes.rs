@@ -216,6 +216,15 @@ fn a_circle_of_links_is_an_error() {
     assert_eq!(failure.message, "`a` is a circle of links");
 }
 
+/// Ends the swapping thread also when the test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_directory_swapped_for_a_link_while_it_is_read_leads_nowhere() {
     let place = Place::new();
@@ -232,6 +241,7 @@ fn a_directory_swapped_for_a_link_while_it_is_read_leads_nowhere() {
                 fs::remove_file(&swapped).unwrap();
             }
         });
+        let _done = Done(&done);
         // Whatever each call finds or fails with, `call` asserts that it is not the secret.
         for _ in 0..400 {
             let _ = place.call("read_file", json!({"path": "swap/secret.txt"}));
@@ -241,6 +251,5 @@ fn a_directory_swapped_for_a_link_while_it_is_read_leads_nowhere() {
             assert!(matches!(listed.as_str(), "" | "swap/secret.txt"), "{listed}");
             let _ = place.call("ls", json!({"path": "swap"}));
         }
-        done.store(true, Ordering::Relaxed);
     });
 }

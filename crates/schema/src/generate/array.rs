@@ -1,8 +1,10 @@
 //! Arrays: enough items, each for the nodes that judge its place.
 
 use super::{Maker, Set};
+use crate::canonical::canonical;
 use crate::shape::{NodeId, Range};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Items made beyond the least number, at most.
 const ITEMS_FREE: u64 = 3;
@@ -39,10 +41,11 @@ impl Maker<'_, '_> {
         let unique = set.iter().any(|node| node.unique);
         let wanted = self.item_count(count);
         let mut items: Vec<Value> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
         for at in 0..usize::try_from(wanted).ok()? {
             let mut ids = places(set, at);
             ids.extend(contained.get(at));
-            match self.item(&ids, unique.then_some(&items)) {
+            match self.item(&ids, unique.then_some(&mut known)) {
                 Some(item) => items.push(item),
                 None if count.holds(items.len()) => break,
                 None => return None,
@@ -61,10 +64,12 @@ impl Maker<'_, '_> {
         least + self.below(most - least + 1)
     }
 
-    fn item(&mut self, ids: &[NodeId], others: Option<&Vec<Value>>) -> Option<Value> {
+    /// An item; one that is none of those `known`, if it must differ from them.
+    fn item(&mut self, ids: &[NodeId], known: Option<&mut HashSet<String>>) -> Option<Value> {
+        let Some(known) = known else { return self.value(ids) };
         for _ in 0..DISTINCT_TRIES {
             let item = self.value(ids)?;
-            if others.is_none_or(|others| !others.contains(&item)) {
+            if known.insert(canonical(&item)) {
                 return Some(item);
             }
         }
