@@ -62,6 +62,9 @@ fn parse_text(text: &Text<'_>) -> Result<Program, Report> {
     let seen = calls::find(text, &tree);
     let mut warnings = found.warnings;
     warnings.extend(seen.warnings);
+    warnings.sort_by_key(|warning| {
+        warning.location.as_ref().map(|at| (at.position.line, at.position.column))
+    });
     let prefix = prefix(&imports);
     Ok(Program {
         name: text.name.to_owned(),
