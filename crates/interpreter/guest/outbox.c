@@ -12,10 +12,12 @@ _Static_assert(sizeof(LwChunk) == 16, "src/outbox.rs has the same layout");
 enum { LW_CALL = 1, LW_LOG = 2, LW_UNHANDLED = 3, LW_RESULT = 4, LW_ERROR = 5, LW_NOTE = 6 };
 
 #define LW_RECORD_HEAD 28u
+#define LW_RECORD_CHARGE 96u /* what a record counts besides its payload: the host keeps something for each */
 #define LW_CHUNK_FIRST (4u << 10)
 #define LW_CHUNK_NEXT (64u << 10)
 
 static LwChunk *lw_chunk_first, *lw_chunk_last;
+static uint32_t lw_out_charged;
 
 LW_EXPORT(lw_out_clear) void lw_out_clear(void)
 {
@@ -25,20 +27,22 @@ LW_EXPORT(lw_out_clear) void lw_out_clear(void)
         js_free_rt(lw_rt, chunk);
     }
     lw_chunk_last = NULL;
-    lw_control.out_ptr = lw_control.out_len = 0;
+    lw_control.out_ptr = lw_control.out_len = lw_out_charged = 0;
 }
 
 /* Room for `size` bytes in one chunk, or NULL after throwing. */
 static uint8_t *lw_out_room(JSContext *ctx, uint32_t size)
 {
     LwChunk *chunk = lw_chunk_last;
+    uint32_t charge = size - LW_RECORD_HEAD + LW_RECORD_CHARGE, limit = lw_control.output_bytes;
     uint8_t *room;
 
-    if (size > lw_control.output_bytes || lw_control.out_len > lw_control.output_bytes - size) {
+    if (charge > limit || lw_out_charged > limit - charge) {
         lw_stop(LW_STOP_OUTPUT);
         JS_ThrowInterrupted(ctx);
         return NULL;
     }
+    lw_out_charged += charge;
     if (!chunk || size > chunk->capacity - chunk->len) {
         uint32_t capacity = chunk ? LW_CHUNK_NEXT : LW_CHUNK_FIRST;
         capacity = (capacity > size + 16 ? capacity : size + 16) - 16;

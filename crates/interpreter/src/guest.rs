@@ -38,12 +38,15 @@ pub struct Guest {
     name: String,
     /// Given up at the first stop: whatever state the guest is in then, nothing runs on it.
     vm: Result<Box<Vm>, Stop>,
+    /// Linear memory at the end of the last turn.
+    memory_bytes: usize,
 }
 
 impl Guest {
     pub(crate) fn new(interpreter: Interpreter, vm: Vm, limits: &Limits) -> Result<Self, Error> {
         let name = Source::default().name.to_owned();
-        let mut guest = Self { interpreter, limits: *limits, name, vm: Ok(Box::new(vm)) };
+        let mut guest =
+            Self { interpreter, limits: *limits, name, vm: Ok(Box::new(vm)), memory_bytes: 0 };
         guest.apply_limits().map_err(Error::setup)?;
         Ok(guest)
     }
@@ -67,7 +70,7 @@ impl Guest {
             (control::VALUE_BYTES, limits.value_bytes),
             (control::VALUE_DEPTH, limits.value_depth),
             (control::VALUE_KEYS, limits.value_keys),
-            (control::OUTPUT_BYTES, limits.output_bytes),
+            (control::OUTPUT_BYTES, limits.output()),
         ] {
             vm.write(field, &value.to_le_bytes());
         }
@@ -117,6 +120,7 @@ impl Guest {
             }
             stop
         });
+        self.memory_bytes = vm.memory.data_size(&vm.store);
         self.vm = match &result {
             Ok(_) => Ok(vm),
             Err(stop) => Err(stop.clone()),
@@ -135,9 +139,9 @@ impl Guest {
         }
     }
 
-    /// Linear memory in bytes; 0 after a stop.
+    /// Linear memory in bytes, most of which may never have been touched. After a stop: what it was then.
     pub fn memory_bytes(&self) -> usize {
-        self.vm.as_ref().map_or(0, |vm| vm.memory.data_size(&vm.store))
+        self.vm.as_ref().map_or(self.memory_bytes, |vm| vm.memory.data_size(&vm.store))
     }
 
     /// Digest of the whole memory: two guests with the same one behave the same from here on.

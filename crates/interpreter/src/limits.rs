@@ -21,7 +21,8 @@ pub struct Limits {
     pub value_depth: u32,
     /// Members and elements of one JSON value.
     pub value_keys: u32,
-    /// Bytes written in one turn.
+    /// Bytes written in one turn, each record counting 96 more; never more than a quarter of the heap, because
+    /// the host has to hold it as well.
     pub output_bytes: u32,
     /// Wall-clock time after which a turn is stopped from outside.
     pub safety: Duration,
@@ -52,6 +53,11 @@ impl Limits {
     pub(crate) fn heap(&self) -> u32 {
         // The guest adds a reserve for its last error; leave room below 4 GiB.
         u32::try_from(self.memory_bytes).unwrap_or(u32::MAX).clamp(1 << 20, u32::MAX - (64 << 20))
+    }
+
+    /// The output limit as the guest counts it.
+    pub(crate) fn output(&self) -> u32 {
+        self.output_bytes.min(self.heap() / 4)
     }
 
     /// The largest linear memory.

@@ -85,7 +85,7 @@ pub(crate) fn turn(
         }
     }
     let memory = vm.memory.data(&vm.store);
-    let records = outbox::read(memory, vm.read(control::OUT_PTR), limits.output_bytes as usize)
+    let records = outbox::read(memory, vm.read(control::OUT_PTR), limits.output() as usize)
         .map_err(Stop::trap)?;
     let ticks = control::read_u64(memory, vm.control + control::TICKS).wrapping_sub(ticks_before);
     functions.lw_out_clear.call(&mut vm.store, ()).map_err(|error| trapped(vm, &error))?;
@@ -117,7 +117,7 @@ fn expect_zero(vm: &mut Vm, result: Result<i32, wasmtime::Error>) -> Result<(), 
         return Err(stopped(vm));
     }
     // Only the prelude runs here, so this is a defect of ours: say what it threw.
-    let (first, max) = (vm.read(control::OUT_PTR), vm.read(control::OUT_LEN) as usize);
+    let (first, max) = (vm.read(control::OUT_PTR), 1 << 20);
     let records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
     let thrown = records.last().map(|record| String::from_utf8_lossy(&record.bytes).into_owned());
     Err(Stop::trap(format!("the prelude failed: {}", thrown.unwrap_or_default())))
@@ -142,7 +142,7 @@ fn logs(vm: &Vm, cause: StopCause) -> Vec<outbox::Record> {
     if !matches!(cause, StopCause::Gas | StopCause::Memory) {
         return Vec::new();
     }
-    let (first, max) = (vm.read(control::OUT_PTR), vm.read(control::OUT_LEN) as usize);
+    let (first, max) = (vm.read(control::OUT_PTR), 1 << 20);
     let mut records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
     records.retain(|record| record.kind == outbox::RecordKind::Log);
     records

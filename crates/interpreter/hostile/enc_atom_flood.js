@@ -1,0 +1,1 @@
+const o = {}; for (let i = 0; i < 5e5; i++) o['key' + Math.random()] = i; Object.keys(o).length

@@ -1,0 +1,1 @@
+const s = Object('x'); s.toJSON = undefined; const n = new Number(1); n.valueOf = () => { for (;;); }; n[Symbol.toPrimitive] = () => { for (;;); }; [s, n, Object(true), Object(1n)]

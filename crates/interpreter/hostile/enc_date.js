@@ -1,0 +1,1 @@
+const d = new Date(NaN); d.toISOString = () => { for (;;); }; [new Date(8.64e15), d]

@@ -1,0 +1,1 @@
+let o = []; for (let i = 0; i < 1e6; i++) o = [o]; try { await tools.ls({ o }) } catch (e) { log(e.message) } o

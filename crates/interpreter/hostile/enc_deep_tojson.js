@@ -1,0 +1,1 @@
+let n = 0; const o = { toJSON() { n++; return { o: { toJSON: o.toJSON } } } }; o

@@ -1,0 +1,1 @@
+const e = new Error('x'); Object.defineProperty(e, 'message', { get() { agent('m'); return { toString() { for (;;); } } } }); ({ e })

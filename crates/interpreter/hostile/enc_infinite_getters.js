@@ -1,0 +1,1 @@
+const make = () => ({ get a() { return make() } }); make()

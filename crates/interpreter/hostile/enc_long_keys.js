@@ -1,0 +1,1 @@
+const o = {}; for (let i = 0; i < 50; i++) o['k'.repeat(1e5) + i] = 1; o

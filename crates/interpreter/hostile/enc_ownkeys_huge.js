@@ -1,0 +1,1 @@
+const keys = Array.from({ length: 3e5 }, (_, i) => 'k' + i); new Proxy({}, { ownKeys: () => keys, getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }) })

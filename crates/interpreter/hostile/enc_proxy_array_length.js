@@ -1,0 +1,1 @@
+const p = new Proxy([], { get: (t, k) => k === 'length' ? { valueOf() { for (;;); } } : undefined }); p

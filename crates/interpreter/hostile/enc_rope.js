@@ -1,0 +1,1 @@
+let s = 'ab'; for (let i = 0; i < 28; i++) s = s + s + '\u1234'; ({ s })

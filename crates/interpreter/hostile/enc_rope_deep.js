@@ -1,0 +1,1 @@
+let s = ''; for (let i = 0; i < 1e6; i++) s = 'x' + s + 'y'; s.length; ({ s })

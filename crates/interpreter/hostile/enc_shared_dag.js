@@ -1,0 +1,1 @@
+let o = { leaf: 'x'.repeat(1000) }; for (let i = 0; i < 60; i++) o = { l: o, r: o }; await tools.ls(o)

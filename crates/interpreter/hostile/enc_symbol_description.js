@@ -1,0 +1,1 @@
+({ a: Symbol('d'.repeat(1e7)) })

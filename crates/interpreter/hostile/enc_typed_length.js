@@ -1,0 +1,1 @@
+class U extends Uint8Array { get length() { for (;;); } } ({ a: new U(1e6) })

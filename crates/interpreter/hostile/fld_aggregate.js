@@ -1,0 +1,1 @@
+throw new AggregateError(Array.from({ length: 1e5 }, (_, i) => new Error('e' + i)), 'many')

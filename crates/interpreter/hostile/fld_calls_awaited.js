@@ -1,0 +1,1 @@
+for (;;) { await Promise.all(Array.from({ length: 1000 }, (_, i) => agent('p' + i))) }

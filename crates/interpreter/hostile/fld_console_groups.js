@@ -1,0 +1,1 @@
+const deep = {}; let d = deep; for (let i = 0; i < 1e4; i++) d = d.x = {}; for (let i = 0; i < 100; i++) console.error(deep, [deep, deep])

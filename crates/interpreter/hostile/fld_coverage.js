@@ -1,0 +1,1 @@
+coverage(Array.from({ length: 1e5 }, (_, i) => 'item' + i)); 'end'

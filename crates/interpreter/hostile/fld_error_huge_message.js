@@ -1,0 +1,1 @@
+throw new Error('\u{1F600}'.repeat(4e6))

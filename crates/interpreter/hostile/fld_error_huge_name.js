@@ -1,0 +1,1 @@
+const e = new Error('x'); e.name = '\ud800'.repeat(3e6); e.code = 'c'.repeat(1e6); e.hint = 'h'.repeat(1e6); throw e

@@ -1,0 +1,1 @@
+const f = { ['n'.repeat(1e6)]() { throw new Error('deep') } }; for (const k in f) f[k]()

@@ -1,0 +1,1 @@
+const s = 'y'.repeat(900000); for (;;) log(s)

@@ -1,0 +1,1 @@
+for (let i = 0; i < 3e5; i++) Promise.reject(new Error('r' + i)); 'end'

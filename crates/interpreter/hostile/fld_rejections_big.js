@@ -1,0 +1,1 @@
+const m = 'm'.repeat(1e6); for (let i = 0; i < 2000; i++) Promise.reject(new Error(m)); 'end'

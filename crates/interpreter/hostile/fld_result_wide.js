@@ -1,0 +1,1 @@
+Array.from({ length: 2e6 }, (_, i) => i)

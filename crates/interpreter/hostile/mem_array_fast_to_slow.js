@@ -1,0 +1,1 @@
+const a = [1, 2, 3]; a[2 ** 31] = 1; a.length = 5; a.concat({ length: 2 ** 32 - 2, [Symbol.isConcatSpreadable]: true })

@@ -1,0 +1,1 @@
+atob(btoa('x'.repeat(3e7)))

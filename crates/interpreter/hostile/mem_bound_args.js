@@ -1,0 +1,1 @@
+let f = (...a) => a.length; const big = new Array(60000).fill(1); for (let i = 0; i < 100; i++) f = f.bind(null, ...big); f()

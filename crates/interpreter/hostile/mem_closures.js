@@ -1,0 +1,1 @@
+let f = () => 1; for (;;) { const g = f; f = () => g }

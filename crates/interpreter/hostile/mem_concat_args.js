@@ -1,0 +1,1 @@
+Math.max(...Array.from({ length: 5e6 }, (_, i) => i))

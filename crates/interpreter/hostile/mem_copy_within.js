@@ -1,0 +1,1 @@
+const u = new Uint8Array(3e7); for (;;) u.copyWithin(1, 0)

@@ -1,0 +1,1 @@
+for (;;) new Date(2 ** 53).toString() + new Date().toLocaleString('x'.repeat(1e5))

@@ -1,0 +1,1 @@
+const b = new ArrayBuffer(16, { maxByteLength: 1024 }); const u = new Uint8Array(b); u.fill({ valueOf() { b.resize(0); return 1 } }); b.resize(1024); u.set({ length: 4, get 0() { b.resize(1); return 1 } }); const d = new DataView(b); try { d.setFloat64({ valueOf() { b.resize(0); return 0 } }, 1) } catch {} u.length

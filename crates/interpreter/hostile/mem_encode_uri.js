@@ -1,0 +1,1 @@
+encodeURIComponent('\u{1F600}'.repeat(5e6))

@@ -1,0 +1,1 @@
+const a = []; for (;;) { const g = (function* () { const big = new Array(1000).fill(0); yield big })(); g.next(); a.push(g) }

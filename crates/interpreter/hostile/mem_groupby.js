@@ -1,0 +1,1 @@
+for (;;) Object.groupBy(Array.from({ length: 1e5 }, (_, i) => i), (x) => x)

@@ -1,0 +1,1 @@
+JSON.stringify(Array.from({ length: 1e5 }, () => [[[[]]]]), null, 10).length

@@ -1,0 +1,1 @@
+let s = 'x'; for (let i = 0; i < 29; i++) s += s; s.charCodeAt(5); s.indexOf('y')

@@ -1,0 +1,1 @@
+const a = Array.from({ length: 1000 }, (_, i) => ({ i })); a.sort((x, y) => { a.length = 3; return x.i - y.i }); a.splice({ valueOf() { a.length = 0; return 0 } }, 5, ...a); a.length

@@ -1,0 +1,1 @@
+const a = []; for (;;) a.push(Symbol('s'.repeat(1000)))

@@ -1,0 +1,1 @@
+const t = (s) => s; for (;;) t`${'x'.repeat(1e6)}`

@@ -1,0 +1,1 @@
+let b = new ArrayBuffer(1e6); for (;;) b = b.transfer(b.byteLength * 2)

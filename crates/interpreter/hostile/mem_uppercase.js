@@ -1,0 +1,1 @@
+'\u00df'.repeat(3e7).toUpperCase()

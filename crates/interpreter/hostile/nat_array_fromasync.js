@@ -1,0 +1,1 @@
+await Array.fromAsync({ length: 2 ** 40 })

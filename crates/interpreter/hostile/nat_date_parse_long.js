@@ -1,0 +1,1 @@
+for (;;) Date.parse('Jan 1 '.repeat(1e5))

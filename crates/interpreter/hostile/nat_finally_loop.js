@@ -1,0 +1,1 @@
+const f = () => { for (;;) { try { return 1 } finally { continue } } }; f()

@@ -1,0 +1,1 @@
+Iterator.from({ next: () => ({ done: false, value: 1 }) }).drop(2 ** 53 - 1).next()

@@ -1,0 +1,1 @@
+Array.prototype.join.call({ length: 2 ** 31, get 0() { return '' } }, '')

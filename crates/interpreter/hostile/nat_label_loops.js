@@ -1,0 +1,1 @@
+a: for (;;) b: for (;;) { try { continue a } finally { continue b } }

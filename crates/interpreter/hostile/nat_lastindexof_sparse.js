@@ -1,0 +1,1 @@
+const a = []; a.length = 2 ** 32 - 1; a.lastIndexOf(1) + a.findLastIndex(() => false)

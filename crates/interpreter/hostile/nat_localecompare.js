@@ -1,0 +1,1 @@
+const s = '\u0e40'.repeat(1e6); for (;;) s.localeCompare(s + 'x')

@@ -1,0 +1,1 @@
+Math.sumPrecise({ [Symbol.iterator]: () => ({ next: () => ({ value: 1e308, done: false }) }) })

@@ -1,0 +1,1 @@
+for (;;) Number('1'.repeat(1e6)) + parseFloat('0.' + '1'.repeat(1e6))

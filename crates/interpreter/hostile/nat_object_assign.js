@@ -1,0 +1,1 @@
+Object.assign({}, new Proxy({}, { ownKeys: () => { for (;;); } }))

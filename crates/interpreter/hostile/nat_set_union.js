@@ -1,0 +1,1 @@
+const a = new Set(Array.from({ length: 2e5 }, (_, i) => i)); for (;;) a.union(a).symmetricDifference(a)

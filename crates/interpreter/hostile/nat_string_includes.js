@@ -1,0 +1,1 @@
+const h = 'a'.repeat(2e6), n = 'a'.repeat(1e6) + 'b'; h.includes(n)

@@ -1,0 +1,1 @@
+const h = 'ab'.repeat(2e6); for (;;) h.split('b').length

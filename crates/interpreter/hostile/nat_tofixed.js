@@ -1,0 +1,1 @@
+for (;;) (1e20).toFixed(100) + (5e-324).toString(2)

@@ -1,0 +1,1 @@
+new Array(2e7).toSorted()

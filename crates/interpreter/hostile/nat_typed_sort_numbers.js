@@ -1,0 +1,1 @@
+new Float64Array(5e6).map((_, i) => -i).sort(); 'x'

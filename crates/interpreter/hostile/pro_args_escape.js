@@ -1,0 +1,2 @@
+const seen = new Set(); const walk = (v) => { if (v === null || (typeof v !== 'object' && typeof v !== 'function') || seen.has(v)) return; seen.add(v); for (const k of Reflect.ownKeys(v)) { let d; try { d = Reflect.getOwnPropertyDescriptor(v, k) } catch { continue } if (!d) continue; for (const x of [d.value, d.get, d.set]) walk(x) } try { walk(Reflect.getPrototypeOf(v)) } catch {} };
+walk(globalThis); for (const f of seen) if (typeof f === 'function') { try { Reflect.apply(f, undefined, []) } catch {} } seen.size

@@ -1,0 +1,1 @@
+async function* g() { for (;;) { await null; yield 1 } } const it = g(); for (let i = 0; i < 1e5; i++) it.next(); await it.return(5)

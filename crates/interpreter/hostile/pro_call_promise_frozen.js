@@ -1,0 +1,1 @@
+const p = agent('x'); Object.freeze(p); Object.setPrototypeOf(agent('y'), null); await p

@@ -1,0 +1,1 @@
+class P extends Promise {} const p = Object.setPrototypeOf(agent('x'), P.prototype); await p.then((x) => { throw x }).catch((x) => x)

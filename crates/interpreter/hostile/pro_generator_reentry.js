@@ -1,0 +1,1 @@
+let it; const g = (function* () { it.next(); yield 1 })(); it = g; try { g.next() } catch (e) { e.name }

@@ -1,0 +1,2 @@
+for (const k of Object.getOwnPropertyNames(globalThis)) { try { globalThis[k] = null } catch {} try { delete globalThis[k] } catch {} try { Object.defineProperty(globalThis, k, { get() { for (;;); } }) } catch {} }
+1

@@ -1,0 +1,1 @@
+var agent = 1, parallel = 2, log = 3, args = 4, budget = 5, Promise = 6, Object = 7, console = 8; [agent, args]

@@ -1,0 +1,1 @@
+class E { static [Symbol.hasInstance]() { for (;;); } } const r = await settle([() => { throw new E() }]); r[0] instanceof E

@@ -1,0 +1,1 @@
+const out = []; for (const w of [{ with: { type: 'json' } }, { with: { type: 'text' } }, { with: { x: 1 } }, { get with() { throw 1 } }, 5]) { try { await import('loopwright:patterns', w); out.push('in') } catch (e) { out.push(String(e).slice(0, 30)) } } out

@@ -1,0 +1,1 @@
+const m = await import('loopwright:patterns'); try { m.fanOut = 1 } catch {} const out = []; for (const n of ['loopwright:prelude', 'loopwright:', '__proto__', '', 'file:///etc/passwd', './x', 'loopwright:patterns\0', { toString() { for (let i = 0; i < 10; i++) agent('m'); return 'x' } }]) { try { await import(n); out.push('in') } catch (e) { out.push(e.name) } } out

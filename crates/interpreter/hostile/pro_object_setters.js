@@ -1,0 +1,2 @@
+for (const k of ['prompt', 'value', 'schema', 'receipt', 'reason', 'message', 'label', '0', 'length', 'kind', 'toJSON']) try { Object.defineProperty(Object.prototype, k, { set(v) { throw v }, get() { return () => 'poison' }, configurable: true }) } catch {}
+try { await agent('x', { label: 'l' }) } catch (e) { String(e) }

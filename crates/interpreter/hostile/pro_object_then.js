@@ -1,0 +1,2 @@
+try { Object.prototype.then = function (r) { for (;;); } } catch {}
+await agent('x')

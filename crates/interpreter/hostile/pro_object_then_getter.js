@@ -1,0 +1,2 @@
+try { Object.defineProperty(Object.prototype, 'then', { get() { for (;;); } }) } catch {}
+const r = await agent('x'); typeof r

@@ -1,0 +1,2 @@
+function C(f) { f((x) => { for (let i = 0; i < 10; i++) agent('c' + i) }, () => {}); this.then = () => this }
+Promise.resolve.call(C, 1); Promise.all.call(C, [1, 2]); Promise.withResolvers.call(C); 'done'

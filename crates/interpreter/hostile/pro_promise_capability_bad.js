@@ -1,0 +1,1 @@
+const out = []; for (const m of ['all', 'any', 'race', 'allSettled', 'resolve', 'reject', 'withResolvers', 'try']) for (const C of [function () {}, function (f) { f(1, 2) }, function (f) { f(() => {}, () => {}); f() }, class { constructor(f) { f(); f(() => {}) } }, null, 5]) { try { Promise[m].call(C, [1]) } catch (e) { out.push(e.name) } } out.length

@@ -1,0 +1,1 @@
+let go; const p = new Promise((r) => { go = r }); go(p); try { await p } catch (e) { e.message }

@@ -1,0 +1,1 @@
+const a = {}, b = Object.create(new Proxy(a, { get(t, k, r) { return b[k] } })); Object.setPrototypeOf(a, b); b.x

@@ -1,0 +1,2 @@
+const p = new Proxy({}, { getPrototypeOf() { for (;;); }, get() { return p }, apply() { return p } });
+throw p

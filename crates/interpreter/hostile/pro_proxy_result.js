@@ -1,0 +1,2 @@
+const p = new Proxy(function () {}, { get: (t, k) => k === 'then' ? undefined : p, ownKeys: () => ['a', 'prototype'], getOwnPropertyDescriptor: () => ({ value: p, enumerable: true, configurable: true }), apply: () => p });
+p

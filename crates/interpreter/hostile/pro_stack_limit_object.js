@@ -1,0 +1,2 @@
+try { Error.stackTraceLimit = { valueOf() { for (;;); } } } catch {}
+null.x

@@ -1,0 +1,1 @@
+let t = 1; for (let i = 0; i < 1e5; i++) { const u = t; t = { then(r) { r(u) } } } await t

@@ -1,0 +1,1 @@
+const out = []; for (const k of ['then', 'constructor', '__proto__', Symbol.iterator, Symbol.toPrimitive, 'toJSON', '', '\0', 'x'.repeat(1e6)]) { try { out.push(typeof tools[k]) } catch (e) { out.push(e.name) } } try { tools.x = 1; delete tools.ls } catch {} await tools; JSON.stringify(tools); out

@@ -1,0 +1,1 @@
+throw { get name() { agent('n'); return 'N' }, get message() { log('m'); agent('m'); return 'M' }, get stack() { Promise.reject(this); return 'S' } }

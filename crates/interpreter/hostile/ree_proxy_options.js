@@ -1,0 +1,2 @@
+const p = new Proxy({}, { get(t, k, r) { agent('g' + String(k)).catch(() => {}); return r }, has: () => true, ownKeys: () => ['label', 'schema', 'x'], getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }) });
+try { await agent('x', p) } catch (e) { e.name }

@@ -1,0 +1,2 @@
+const r = () => Promise.reject({ get message() { r(); r(); return 'again' } });
+r(); 'done'

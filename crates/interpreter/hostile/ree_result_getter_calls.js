@@ -1,0 +1,1 @@
+return { get a() { agent('late'); phase('late'); return 1 }, get b() { throw { get message() { throw 1 } } } }

@@ -1,0 +1,1 @@
+return { then(a, b) { a({ then(c) { c(1); a(2); b(3) } }); b(4); throw 5 } }

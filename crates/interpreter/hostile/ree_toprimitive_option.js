@@ -1,0 +1,2 @@
+const n = { [Symbol.toPrimitive]() { agent('inner'); for (let i = 0; i < 1e3; i++) Object.prototype.x; return NaN } };
+try { await agent('x', { retries: n, timeoutMs: n, maxTurns: n }) } catch (e) { e.message }

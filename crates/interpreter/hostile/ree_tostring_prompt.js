@@ -1,0 +1,2 @@
+const p = { toString() { return agent(p) } };
+try { await agent(p) } catch (e) { e.name }

@@ -1,0 +1,1 @@
+/(\p{L}+\s?)*$/u.test('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!')

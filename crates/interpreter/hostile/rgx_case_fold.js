@@ -1,0 +1,1 @@
+new RegExp('[\\u0000-\\u{10FFFF}]+'.repeat(2000), 'iu').test('k'.repeat(1e4))

@@ -1,0 +1,1 @@
+new RegExp('[' + '\\u{1F600}-\\u{1F64F}'.repeat(1e5) + ']', 'u')

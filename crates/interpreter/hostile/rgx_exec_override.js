@@ -1,0 +1,1 @@
+const r = /a/; r.exec = () => ({ index: 2 ** 31, 0: 'x'.repeat(1e6), length: 2 ** 53 }); r[Symbol.replace]('aaa', '$1$2$`')

@@ -1,0 +1,1 @@
+const r = /a/g; Object.defineProperty(r, 'flags', { get() { for (;;); } }); 'aaa'.replaceAll(r, 'b')

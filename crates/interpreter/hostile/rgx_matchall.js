@@ -1,0 +1,1 @@
+[...'a'.repeat(3e6).matchAll(/a/g)].length

@@ -1,0 +1,1 @@
+new RegExp(Array.from({ length: 20000 }, (_, i) => `(?<n${i}>a)?`).join('')).exec('a'.repeat(100)).groups.n1

@@ -1,0 +1,1 @@
+new RegExp('('.repeat(20000) + ')'.repeat(20000))

@@ -1,0 +1,1 @@
+'a'.repeat(3e4).replace(/a/g, '$`$\'')

@@ -1,0 +1,1 @@
+const r = /(?:)/g; let n = 0; while (r.exec('x')) { n++; r.lastIndex = 0 } n

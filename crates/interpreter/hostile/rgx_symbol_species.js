@@ -1,0 +1,1 @@
+class R extends RegExp { static get [Symbol.species]() { return function () { return { exec: () => { for (;;); }, flags: '' } } } } 'a,b'.split(new R(','))

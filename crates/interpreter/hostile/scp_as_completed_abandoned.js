@@ -1,0 +1,1 @@
+for await (const x of asCompleted(Array.from({ length: 100 }, (_, i) => () => agent('x' + i)))) break; 'left'

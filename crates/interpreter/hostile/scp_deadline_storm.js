@@ -1,0 +1,1 @@
+await Promise.all(Array.from({ length: 500 }, () => withDeadline(0, () => agent('x'), () => { throw 1 }).catch(() => 0)))

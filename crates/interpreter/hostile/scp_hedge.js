@@ -1,0 +1,1 @@
+await hedge(() => hedge(() => agent('x'), { afterMs: 1 }), { afterMs: { valueOf() { for (;;); } } })

@@ -1,0 +1,1 @@
+await parallel(Array.from({ length: 4000 }, () => () => parallel(Array.from({ length: 100 }, () => async () => 1)))); 'done'

@@ -1,0 +1,1 @@
+const go = (n) => n ? parallel([() => go(n - 1)]) : agent('bottom'); await go(3000)

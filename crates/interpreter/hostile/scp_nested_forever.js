@@ -1,0 +1,1 @@
+const go = () => parallel([go]); await go()

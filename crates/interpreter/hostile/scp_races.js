@@ -1,0 +1,1 @@
+for (;;) await quorum(1, [() => agent('a'), () => agent('b')])

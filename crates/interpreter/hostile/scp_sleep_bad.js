@@ -1,0 +1,1 @@
+const out = []; for (const ms of [NaN, -1, Infinity, 1e400, '5', null, {}, 5n, Symbol.iterator]) { try { sleep(ms).catch(() => {}); out.push('ok') } catch (e) { out.push(e.code ?? e.name) } } out

@@ -1,0 +1,1 @@
+async function* g(n) { if (n) yield* g(n - 1); yield n } let c = 0; try { for await (const x of g(500)) c++ } catch (e) { e.name + c }

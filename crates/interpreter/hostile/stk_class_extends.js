@@ -1,0 +1,1 @@
+let C = class {}; for (let i = 0; i < 1e5; i++) C = class extends C {}; try { new C() } catch (e) { e.name }

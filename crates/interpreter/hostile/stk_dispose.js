@@ -1,0 +1,1 @@
+const st = new DisposableStack(); for (let i = 0; i < 1e5; i++) st.defer(() => { throw new Error('d') }); try { st.dispose() } catch (e) { e.name }

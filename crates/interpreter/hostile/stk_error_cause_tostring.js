@@ -1,0 +1,1 @@
+const e = { get name() { return String(err) } }; const err = new Error('x'); Object.defineProperty(err, 'name', { get() { return `${err}` } }); throw err

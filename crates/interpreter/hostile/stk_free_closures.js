@@ -1,0 +1,1 @@
+let f = null; for (let i = 0; i < 3e5; i++) { const g = f; f = () => g } f = null; 'freed'

@@ -1,0 +1,1 @@
+let g = null; for (let i = 0; i < 1e5; i++) { const h = g; g = (function* () { yield h })(); g.next() } g = null; 'freed'

@@ -1,0 +1,1 @@
+let l = null; for (let i = 0; i < 1e6; i++) l = { l }; l = null; 'freed'

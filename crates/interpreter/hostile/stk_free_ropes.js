@@ -1,0 +1,1 @@
+let s = ''; for (let i = 0; i < 1e6; i++) s = s + 'abcdefghijklmnopqrstuvwxyz'.repeat(40); s = null; 'freed'

@@ -1,0 +1,1 @@
+let it = [1].values(); for (let i = 0; i < 1e5; i++) it = it.map((x) => x); try { it.next() } catch (e) { e.name }

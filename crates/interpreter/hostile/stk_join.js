@@ -1,0 +1,1 @@
+const a = []; a.push(a, [a]); let b = []; for (let i = 0; i < 1e5; i++) b = [b]; try { String(a) + String(b) } catch (e) { e.name }

@@ -1,0 +1,1 @@
+let p = Promise.resolve(); for (let i = 0; i < 3e5; i++) p = p.then(() => {}); await p; 'done'

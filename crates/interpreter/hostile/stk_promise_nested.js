@@ -1,0 +1,1 @@
+let p = 1; for (let i = 0; i < 1e5; i++) { const q = p; p = (async () => q)() } await p

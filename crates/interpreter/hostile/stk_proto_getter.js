@@ -1,0 +1,1 @@
+class A { get x() { return super.x ?? this.x } } try { new A().x } catch (e) { e.name }

@@ -1,0 +1,1 @@
+let p = {}; for (let i = 0; i < 1e5; i++) p = new Proxy(p, {}); try { p.x } catch (e) { e.name }

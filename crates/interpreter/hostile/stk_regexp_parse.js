@@ -1,0 +1,1 @@
+try { new RegExp('(?:'.repeat(1e5) + ')'.repeat(1e5)) } catch (e) { e.name }

@@ -1,0 +1,1 @@
+const deep = '['.repeat(4000) + ']'.repeat(4000); try { JSON.parse(deep, (k, v) => v) } catch (e) { e.name }

@@ -1,0 +1,1 @@
+const s = () => [3, 2, 1].sort(s); try { s() } catch (e) { e.name }

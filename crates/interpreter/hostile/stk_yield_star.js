@@ -1,0 +1,1 @@
+function* g(n) { if (n) yield* g(n - 1); yield n } let c = 0; try { for (const x of g(5000)) c++ } catch (e) { e.name + c }

@@ -1,0 +1,1 @@
+{ await using x = { [Symbol.asyncDispose]() { return new Promise(() => {}) } }; } 1

@@ -1,0 +1,1 @@
+let agent = 1; let log = 2; function parallel() {} class Promise {} agent

@@ -1,0 +1,1 @@
+{ { if (1) { try { return 1 } finally { for (;;) break } } } }

@@ -1,0 +1,1 @@
+({ m() { return super.m } }).m()

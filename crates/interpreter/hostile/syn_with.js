@@ -1,0 +1,1 @@
+with (new Proxy({}, { has: () => true, get: () => { for (;;); } })) { x }
