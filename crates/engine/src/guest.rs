@@ -211,7 +211,7 @@ impl Engine {
                 let error =
                     self.diagnose(id, &record.json, record.position, Code::UNHANDLED_REJECTION);
                 self.tally.unhandled += 1;
-                self.note_failure(error.to_string());
+                self.note_failure(format!("{}unhandled: {}", place(&error), error.message));
                 self.append(Entry::Unhandled { guest: id, error });
             }
             RecordKind::Result => {
@@ -317,6 +317,13 @@ impl Engine {
             (TimerId::Retry(_), _) => {}
         }
     }
+}
+
+/// `file:line:column: ` of an error that has a place.
+fn place(error: &Diagnostic) -> String {
+    error.location.as_ref().map_or_else(String::new, |at| {
+        format!("{}:{}:{}: ", at.file, at.position.line, at.position.column)
+    })
 }
 
 /// The first `name:line:column` in a stack trace.

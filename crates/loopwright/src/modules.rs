@@ -1,6 +1,6 @@
 //! Program text with what it imports: libraries are read, parsed and pinned with the program.
 
-use loopwright_program::{Import, Program, Report};
+use loopwright_program::{Import, Library, Program, Report};
 use loopwright_protocol::{Json, ProgramText};
 use loopwright_types::{Code, Diagnostic};
 use std::collections::BTreeMap;
@@ -19,7 +19,12 @@ pub(crate) fn load(
     let program = loopwright_program::parse(name, &source)?;
     let mut modules = BTreeMap::new();
     for import in &program.imports {
-        libraries(workspace, import, name, &source, &mut modules)?;
+        if let Some(library) = libraries(workspace, import, name, &source, &mut modules)? {
+            let missing = program.check_library(&import.specifier, &library);
+            if !missing.is_empty() {
+                return Err(Report { source, diagnostics: missing });
+            }
+        }
     }
     let meta = program.meta.as_ref().map(|meta| Json::of(&meta.raw));
     let text = ProgramText {
@@ -58,18 +63,15 @@ fn read(path: &Path, name: &str) -> Result<String, Report> {
     String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))
 }
 
-/// Adds the library that an import names, and those it imports in turn.
+/// Adds the library that an import names, and those it imports in turn; gives the library itself.
 fn libraries(
     workspace: &Path,
     import: &Import,
     importer: &str,
     source: &str,
     modules: &mut BTreeMap<String, String>,
-) -> Result<(), Report> {
-    let Some(name) = import.library() else { return Ok(()) };
-    if modules.contains_key(&import.specifier) {
-        return Ok(());
-    }
+) -> Result<Option<Library>, Report> {
+    let Some(name) = import.library() else { return Ok(None) };
     let path = crate::saved::find(workspace, name).map_err(|error| Report {
         source: source.to_owned(),
         diagnostics: vec![error.at(importer, import.position, 1)],
@@ -77,9 +79,10 @@ fn libraries(
     let shown = path.strip_prefix(workspace).unwrap_or(&path).display().to_string();
     let text = read(&path, &shown)?;
     let library = loopwright_program::parse_library(&shown, &text)?;
-    modules.insert(import.specifier.clone(), library.code.clone());
-    for import in &library.imports {
-        libraries(workspace, import, &shown, &text, modules)?;
+    if modules.insert(import.specifier.clone(), library.code.clone()).is_none() {
+        for import in &library.imports {
+            libraries(workspace, import, &shown, &text, modules)?;
+        }
     }
-    Ok(())
+    Ok(Some(library))
 }

@@ -66,7 +66,10 @@ impl RunView {
             Entry::Dropped { error, .. } => self.dropped(error),
             Entry::Coverage { report, .. } => self.coverage = Some(report.clone()),
             Entry::Unhandled { error, .. } => {
-                self.problem(&format!("unhandled: {}", error.message));
+                let place = error.location.as_ref().map_or_else(String::new, |at| {
+                    format!("{}:{}:{}: ", at.file, at.position.line, at.position.column)
+                });
+                self.problem(&format!("{place}unhandled: {} [{}]", error.message, error.code));
             }
             Entry::GuestEnded { guest, error, .. } => self.guest_ended(*guest, error.as_ref()),
             Entry::CancelRequested { now } => {
