@@ -3,7 +3,7 @@
 #define LW_EXPORT(name) __attribute__((export_name(#name), used, visibility("default")))
 #define LW_ABI_VERSION 1
 
-enum { LW_RUNNING = 0, LW_STOP_GAS = 1, LW_STOP_INTERRUPT = 2, LW_STOP_MEMORY = 3, LW_STOP_OUTPUT = 4, LW_STOP_OTHER = 5 };
+enum { LW_RUNNING = 0, LW_STOP_GAS = 1, LW_STOP_INTERRUPT = 2, LW_STOP_MEMORY = 3, LW_STOP_OUTPUT = 4, LW_STOP_OTHER = 5, LW_STOP_STACK = 6 };
 enum { LW_PENDING = 0, LW_FULFILLED = 1, LW_REJECTED = 2 };
 
 typedef struct {
@@ -57,10 +57,23 @@ static void lw_stop(uint32_t reason)
     lw_where(&lw_control.stop_line, &lw_control.stop_column);
 }
 
-/* QuickJS polls this once per thousand calls and loops; one call of it is one tick. */
+/* Work in C that no poll sees, in steps like those of the program. */
+static uint32_t lw_debt;
+
+/* Memory costs gas as well: what allocates much, works much. 512 bytes count as one call or loop step. */
+static void lw_charge_bytes(size_t bytes)
+{
+    lw_debt += bytes / 512;
+    if (lw_debt >= JS_INTERRUPT_COUNTER_INIT && lw_ctx)
+        lw_ctx->interrupt_counter = 1; /* the next poll asks */
+}
+
+/* QuickJS polls this once per thousand calls and loops: a tick of gas, and those that are owed. */
 static int lw_on_poll(JSRuntime *rt, void *opaque)
 {
-    lw_control.ticks++;
+    uint32_t ticks = 1 + lw_debt / JS_INTERRUPT_COUNTER_INIT;
+    lw_debt %= JS_INTERRUPT_COUNTER_INIT;
+    lw_control.ticks += ticks;
     if (lw_control.stop)
         return 1;
     if (*(volatile uint32_t *)&lw_control.interrupt) {
@@ -69,10 +82,11 @@ static int lw_on_poll(JSRuntime *rt, void *opaque)
     }
     if (lw_control.gas < 0)
         return 0;
-    if (lw_control.gas == 0) {
+    if (lw_control.gas < ticks) {
+        lw_control.gas = 0;
         lw_stop(LW_STOP_GAS);
         return 1;
     }
-    lw_control.gas--;
+    lw_control.gas -= ticks;
     return 0;
 }

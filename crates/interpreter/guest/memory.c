@@ -34,6 +34,7 @@ static void *lw_heap_malloc(void *opaque, size_t size)
     if (!p)
         return lw_refuse_allocation(NULL);
     lw_heap_used += malloc_usable_size(p);
+    lw_charge_bytes(size);
     return p;
 }
 
@@ -43,6 +44,7 @@ static void *lw_heap_calloc(void *opaque, size_t count, size_t size)
     if (!p)
         return lw_refuse_allocation(NULL);
     lw_heap_used += malloc_usable_size(p);
+    lw_charge_bytes(count * size);
     return p;
 }
 
@@ -60,6 +62,7 @@ static void *lw_heap_realloc(void *opaque, void *old, size_t size)
     if (!p)
         return lw_refuse_allocation(NULL);
     lw_heap_used += malloc_usable_size(p) - had;
+    lw_charge_bytes(size > had ? size : 0);
     return p;
 }
 

@@ -119,6 +119,7 @@ static bool lw_error_position(JSValueConst error, uint32_t *line, uint32_t *colu
     JSValueConst stack;
     const char *text, *p, *end, *next, *file, *file_end;
     size_t len;
+    uint32_t at_line, at_column;
     bool found = false;
 
     if (!JS_IsError(error))
@@ -135,7 +136,7 @@ static bool lw_error_position(JSValueConst error, uint32_t *line, uint32_t *colu
         const char *stop = memchr(p, '\n', end - p);
         next = stop ? stop + 1 : end;
         stop = stop ? stop : end;
-        if (!lw_read_place(p, stop, line, column, &file_end))
+        if (!lw_read_place(p, stop, &at_line, &at_column, &file_end))
             continue;
         for (file = file_end; file > p && file[-1] != '(' && file[-1] != ' '; file--)
             ;
@@ -143,5 +144,9 @@ static bool lw_error_position(JSValueConst error, uint32_t *line, uint32_t *colu
                 memcmp(file, LW_OWN_PREFIX, sizeof(LW_OWN_PREFIX) - 1);
     }
     JS_FreeCString(lw_ctx, text);
+    if (found) {
+        *line = at_line;
+        *column = at_column;
+    }
     return found;
 }

@@ -177,8 +177,23 @@ LW_EXPORT(lw_pump) int lw_pump(uint32_t jobs)
     }
 }
 
-/* After a trap, and only then: where the author's code was, as far as the broken guest can tell. */
+#define LW_STACK_BYTES (1u << 20) /* build.sh: the shadow stack is the lowest memory */
+#define LW_STACK_END (64u << 10)
+
+static __attribute__((noinline)) void lw_locate_from(uintptr_t stack)
+{
+    if (!lw_control.stop && (stack < LW_STACK_END || stack > LW_STACK_BYTES))
+        lw_control.stop = LW_STOP_STACK; /* QuickJS's own check missed a recursion */
+    lw_where(&lw_control.stop_line, &lw_control.stop_column);
+}
+
+/* After a trap, and only then: where the author's code was, as far as the broken guest can tell. The stack is left as
+ * it was, because the frames to read are on it. */
 LW_EXPORT(lw_locate) void lw_locate(void)
 {
-    lw_where(&lw_control.stop_line, &lw_control.stop_column);
+    static _Alignas(16) uint8_t scratch[4096];
+    uintptr_t stack;
+    __asm__ volatile("global.get __stack_pointer\n\tlocal.set %0" : "=r"(stack));
+    __asm__ volatile("local.get %0\n\tglobal.set __stack_pointer" : : "r"(scratch + sizeof(scratch)));
+    lw_locate_from(stack);
 }

@@ -11,7 +11,6 @@ pub(crate) const BUDGET: usize = 32;
 pub(crate) const INTERRUPT: usize = 80;
 pub(crate) const OOM: usize = 84;
 pub(crate) const OUT_PTR: usize = 88;
-pub(crate) const OUT_LEN: usize = 92;
 pub(crate) const PENDING: usize = 96;
 pub(crate) const MAIN_STATE: usize = 100;
 pub(crate) const ABI: usize = 104;
@@ -28,6 +27,7 @@ pub(crate) const STOP_GAS: u32 = 1;
 pub(crate) const STOP_INTERRUPT: u32 = 2;
 pub(crate) const STOP_MEMORY: u32 = 3;
 pub(crate) const STOP_OUTPUT: u32 = 4;
+pub(crate) const STOP_STACK: u32 = 6;
 
 /// Values of [`MAIN_STATE`].
 pub(crate) const MAIN_FULFILLED: u32 = 1;

@@ -1,6 +1,6 @@
 //! wasmtime's configuration and its two stages of interruption.
 
-use crate::{Error, control};
+use crate::{Error, Record, control, outbox};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -124,6 +124,8 @@ pub(crate) struct Vm {
     pub(crate) memory: Memory,
     pub(crate) functions: Functions,
     pub(crate) control: usize,
+    /// Bytes of records that are read at most, whatever the guest says.
+    pub(crate) output_max: u32,
 }
 
 impl Runtime {
@@ -171,7 +173,7 @@ impl Runtime {
         let control = functions.lw_ctl.call(&mut store, ())? as usize;
         store.data_mut().memory = Some(memory);
         store.data_mut().control = control;
-        Ok(Vm { store, memory, functions, control })
+        Ok(Vm { store, memory, functions, control, output_max: 1 << 20 })
     }
 }
 
@@ -203,6 +205,12 @@ impl Vm {
             return Err(wasmtime::Error::msg("lw_alloc gave a place outside the memory"));
         }
         Ok(at)
+    }
+
+    /// The records that wait in the outbox; the error says what does not add up.
+    pub(crate) fn records(&self) -> Result<Vec<Record>, &'static str> {
+        let (first, memory) = (self.read(control::OUT_PTR), self.memory.data(&self.store));
+        outbox::read(memory, first, self.output_max as usize)
     }
 
     /// Reads a field of the control block.

@@ -66,6 +66,7 @@ impl Guest {
 
     fn apply_limits(&mut self) -> Result<(), wasmtime::Error> {
         let (limits, vm) = (self.limits, self.vm.as_mut().expect("a new guest runs"));
+        vm.output_max = limits.output();
         for (field, value) in [
             (control::VALUE_BYTES, limits.value_bytes),
             (control::VALUE_DEPTH, limits.value_depth),
@@ -89,7 +90,7 @@ impl Guest {
         let (modules, strict, prefix) =
             (source.modules.clone(), source.strict, source.prefix_columns);
         let config = config.to_owned();
-        self.run(move |vm, _| run::start(vm, &name, &code, &modules, &config, (strict, prefix)))
+        self.run(move |vm| run::start(vm, &name, &code, &modules, &config, (strict, prefix)))
     }
 
     /// Settles the completions in order, then runs the program to its next wait.
@@ -99,18 +100,18 @@ impl Guest {
     pub fn turn(&mut self, input: &TurnInput<'_>) -> Result<TurnOutput, Stop> {
         let completions = run::completions(input.completions);
         let (now, gas, budget) = (input.now, input.gas, input.budget);
-        self.run(move |vm, limits| run::turn(vm, limits, now, gas, budget, &completions))
+        self.run(move |vm| run::turn(vm, now, gas, budget, &completions))
     }
 
     fn run<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Vm, &Limits) -> Result<T, Stop> + Send + 'static,
+        work: impl FnOnce(&mut Vm) -> Result<T, Stop> + Send + 'static,
     ) -> Result<T, Stop> {
         let limits = self.limits;
         let lost = Err(Stop::trap("the host failed in an earlier turn"));
         let mut vm = std::mem::replace(&mut self.vm, lost)?;
         let (vm, result) = run_on_big_stack(move || {
-            let result = vm.guarded(limits.safety, |vm| work(vm, &limits));
+            let result = vm.guarded(limits.safety, work);
             (vm, result)
         });
         let name = &self.name;
@@ -142,6 +143,12 @@ impl Guest {
     /// Linear memory in bytes, most of which may never have been touched. After a stop: what it was then.
     pub fn memory_bytes(&self) -> usize {
         self.vm.as_ref().map_or(self.memory_bytes, |vm| vm.memory.data_size(&vm.store))
+    }
+
+    /// Bytes of the guest's heap in use; 0 after a stop.
+    pub fn heap_bytes(&mut self) -> u32 {
+        let Ok(vm) = &mut self.vm else { return 0 };
+        vm.functions.lw_mem.call(&mut vm.store, ()).unwrap_or(0)
     }
 
     /// Digest of the whole memory: two guests with the same one behave the same from here on.

@@ -2,7 +2,7 @@
 //! its initial data. All guests then share those pages until they write to them.
 
 use crate::engine::{Runtime, SHADOW_STACK_BYTES, Vm};
-use crate::{Error, Prelude, RecordKind, artefact, control, outbox};
+use crate::{Error, Prelude, RecordKind, artefact, control};
 use std::time::Duration;
 
 /// Memory while the image is made.
@@ -39,8 +39,7 @@ fn set_up(vm: &mut Vm, prelude: &Prelude) -> Result<Result<(), Error>, wasmtime:
     let failed =
         functions.lw_prelude.call(&mut vm.store, (code, prelude.script.len() as u32, name))? != 0;
     if failed {
-        let (first, max) = (vm.read(control::OUT_PTR), vm.read(control::OUT_LEN) as usize);
-        let records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
+        let records = vm.records().unwrap_or_default();
         let error = records.into_iter().rev().find(|record| record.kind == RecordKind::Error);
         let text = error.map_or("no error given".into(), |record| {
             String::from_utf8_lossy(&record.bytes).into_owned()

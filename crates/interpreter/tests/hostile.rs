@@ -4,12 +4,13 @@
 mod common;
 use common::*;
 use loopwright_interpreter::{
-    Completion, CompletionStatus, Guest, Interpreter, Limits, MainState, Record, RecordKind, Source, StopCause,
-    TurnInput,
+    Completion, CompletionStatus, GAS_PER_MS, Guest, Interpreter, Limits, MainState, Record,
+    RecordKind, Source, StopCause, TurnInput,
 };
 use loopwright_types::{Digest, Micros, Slot};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const HEAP_BYTES: usize = 64 << 20;
@@ -17,23 +18,32 @@ const HEAP_BYTES: usize = 64 << 20;
 const BEYOND_BYTES: usize = 32 << 20;
 /// Turns that a program may keep busy before the engine's own limits would end it.
 const TURNS_MAX: u64 = 40;
+/// Memory is measured for the whole process, so these tests run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
 const CONFIG: &str = r#"{"args":{"n":1},"tools":["ls","glob"],"subagents":["general-purpose"],"itemsMax":4096,"limits":{"bytes":1000000,"depth":128,"keys":100000}}"#;
 
 fn limits() -> Limits {
     Limits {
         memory_bytes: HEAP_BYTES as u64,
         value_bytes: 1_000_000,
-        safety: Duration::from_millis(150),
+        safety: Duration::from_millis(100),
         ..Limits::default()
     }
 }
 
 /// Answers that try to upset the guest in turn with plain ones.
 fn answer(count: usize, record: &Record) -> (CompletionStatus, Vec<u8>) {
-    let failed = |reason: &str| format!(r#"{{"call":1,"reason":"{reason}","code":"LW0604","message":"m","retryable":false,"attempts":1,"usage":{{}}}}"#);
+    let failed = |reason: &str| {
+        format!(
+            r#"{{"call":1,"reason":"{reason}","code":"LW0604","message":"m","retryable":false,"attempts":1,"usage":{{}}}}"#
+        )
+    };
     match count % 6 {
         0 => (CompletionStatus::Done, record.bytes.to_vec()),
-        1 => (CompletionStatus::Done, br#"{"then":"x","__proto__":{"polluted":1},"constructor":{"prototype":{}}}"#.to_vec()),
+        1 => (
+            CompletionStatus::Done,
+            br#"{"then":"x","__proto__":{"polluted":1},"constructor":{"prototype":{}}}"#.to_vec(),
+        ),
         2 => (CompletionStatus::Failed, failed("provider").into_bytes()),
         3 => (CompletionStatus::Done, [vec![b'['; 100], vec![b']'; 100]].concat()),
         4 => (CompletionStatus::Failed, failed("schema").into_bytes()),
@@ -42,14 +52,16 @@ fn answer(count: usize, record: &Record) -> (CompletionStatus, Vec<u8>) {
 }
 
 /// How a program came to its end, in a word.
-fn run(interpreter: &Interpreter, code: &str) -> (String, usize) {
+fn run(interpreter: &Interpreter, code: &str, gas: u64) -> (String, usize) {
     let mut guest = interpreter.guest(&limits()).expect("room for one more guest");
-    let outcome = drive(&mut guest, code);
+    let outcome = drive(&mut guest, code, gas);
     (outcome, guest.memory_bytes())
 }
 
-fn drive(guest: &mut Guest, code: &str) -> String {
-    if let Err(stop) = guest.start(&Source { code, name: "hostile.js", ..Source::default() }, CONFIG) {
+fn drive(guest: &mut Guest, code: &str, gas: u64) -> String {
+    if let Err(stop) =
+        guest.start(&Source { code, name: "hostile.js", ..Source::default() }, CONFIG)
+    {
         return stopped(stop.cause, &stop.detail);
     }
     let mut open: Vec<Record> = Vec::new();
@@ -66,7 +78,8 @@ fn drive(guest: &mut Guest, code: &str) -> String {
             .iter()
             .map(|(slot, (status, json))| Completion { slot: Slot(*slot), status: *status, json })
             .collect();
-        let input = TurnInput { now: Micros(turn), gas: 4000, completions: &completions, ..TurnInput::default() };
+        let input =
+            TurnInput { now: Micros(turn), gas, completions: &completions, ..TurnInput::default() };
         let output = match guest.turn(&input) {
             Err(stop) => return stopped(stop.cause, &stop.detail),
             Ok(output) => output,
@@ -110,9 +123,14 @@ fn resident() -> usize {
     pages.unwrap_or(0) * 4096
 }
 
-fn contained(interpreter: &Interpreter, name: &str, code: &str, normal: &(Vec<String>, Digest)) -> String {
+fn contained(
+    interpreter: &Interpreter,
+    name: &str,
+    code: &str,
+    normal: &(Vec<String>, Digest),
+) -> String {
     let before = resident();
-    let (outcome, memory) = run(interpreter, code);
+    let (outcome, memory) = run(interpreter, code, 100 * GAS_PER_MS);
     assert!(memory <= HEAP_BYTES + BEYOND_BYTES, "{name}: {memory} bytes of linear memory");
     let grown = resident().saturating_sub(before);
     assert!(grown <= HEAP_BYTES + BEYOND_BYTES, "{name}: the process grew by {grown} bytes");
@@ -122,10 +140,12 @@ fn contained(interpreter: &Interpreter, name: &str, code: &str, normal: &(Vec<St
 
 #[test]
 fn every_hostile_file_is_contained() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let interpreter = real();
     let normal = probe(interpreter);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 250, "files are missing");
     let only = std::env::var("LOOPWRIGHT_HOSTILE").unwrap_or_default();
@@ -142,32 +162,82 @@ fn every_hostile_file_is_contained() {
 
 #[test]
 fn hostile_values_are_contained_wherever_they_are_given() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let interpreter = real();
     let normal = probe(interpreter);
     let values = [
-        "{ get x() { for (;;); } }", "{ toJSON() { for (;;); } }", "{ then(r) { for (;;); } }", "{ toString() { for (;;); } }",
-        "{ [Symbol.toPrimitive]() { for (;;); } }", "{ [Symbol.iterator]() { for (;;); } }", "new Proxy({}, { get() { for (;;); } })",
-        "new Proxy(() => 1, { apply() { for (;;); }, get: (t, k) => t[k] })", "{ length: 2 ** 53 - 1 }", "new Array(4e9)",
-        "new Proxy([], { get: (t, k) => (k === 'length' ? 1e9 : () => 1) })", "Array.from({ length: 5000 }, () => () => 1)",
-        "'x'.repeat(2 ** 27)", "Symbol('x')", "10n ** 1000n", "NaN", "-0", "new Error('x'.repeat(1e6))", "new Map([[{}, {}]])",
-        "new Date(NaN)", "/x/", "async () => { for (;;) await null }", "() => { throw { get message() { for (;;); } } }", "agent",
-        "globalThis", "[[() => agent('a')]]", "Object.create(null)", "{ __proto__: null, schema: { $ref: '#' } }", "null", "undefined",
-        "{ schema: (() => { const s = {}; s.s = s; return s })() }", "(function* () { for (;;) yield () => 1 })()",
+        "{ get x() { for (;;); } }",
+        "{ toJSON() { for (;;); } }",
+        "{ then(r) { for (;;); } }",
+        "{ toString() { for (;;); } }",
+        "{ [Symbol.toPrimitive]() { for (;;); } }",
+        "{ [Symbol.iterator]() { for (;;); } }",
+        "new Proxy({}, { get() { for (;;); } })",
+        "new Proxy(() => 1, { apply() { for (;;); }, get: (t, k) => t[k] })",
+        "{ length: 2 ** 53 - 1 }",
+        "new Array(4e9)",
+        "new Proxy([], { get: (t, k) => (k === 'length' ? 1e9 : () => 1) })",
+        "Array.from({ length: 5000 }, () => () => 1)",
+        "'x'.repeat(2 ** 27)",
+        "Symbol('x')",
+        "10n ** 1000n",
+        "NaN",
+        "-0",
+        "new Error('x'.repeat(1e6))",
+        "new Map([[{}, {}]])",
+        "new Date(NaN)",
+        "/x/",
+        "async () => { for (;;) await null }",
+        "() => { throw { get message() { for (;;); } } }",
+        "agent",
+        "globalThis",
+        "[[() => agent('a')]]",
+        "Object.create(null)",
+        "{ __proto__: null, schema: { $ref: '#' } }",
+        "null",
+        "undefined",
+        "{ schema: (() => { const s = {}; s.s = s; return s })() }",
+        "(function* () { for (;;) yield () => 1 })()",
     ];
     let places = [
-        "await agent(V)", "await agent('p', V)", "await agent('p', { schema: V, label: V })", "await agent('p', { timeoutMs: V })",
-        "await task(V)", "await task({ description: V, responseSchema: V })", "await parallel(V)", "await parallel([V, () => V])",
-        "await pipeline(V, (x) => x)", "await pipeline([1], V, () => V)", "await settle([V, () => V])", "phase(V)", "log(V)",
-        "console.log(V, [V])", "await tools.ls(V)", "await tools[V](1)", "await workflow(V, V)", "await sleep(V)",
-        "await quorum(V, [() => V])", "await hedge(() => V, V)", "await withDeadline(V, () => V, V)", "await approve(V, V)",
-        "coverage(V, V)", "for await (const x of asCompleted(V)) { }", "throw V", "return V", "await V", "Promise.reject(V); 1",
-        "structuredClone(V)", "await import(V)", "await budget.remaining(V)", "failures(V)",
+        "await agent(V)",
+        "await agent('p', V)",
+        "await agent('p', { schema: V, label: V })",
+        "await agent('p', { timeoutMs: V })",
+        "await task(V)",
+        "await task({ description: V, responseSchema: V })",
+        "await parallel(V)",
+        "await parallel([V, () => V])",
+        "await pipeline(V, (x) => x)",
+        "await pipeline([1], V, () => V)",
+        "await settle([V, () => V])",
+        "phase(V)",
+        "log(V)",
+        "console.log(V, [V])",
+        "await tools.ls(V)",
+        "await tools[V](1)",
+        "await workflow(V, V)",
+        "await sleep(V)",
+        "await quorum(V, [() => V])",
+        "await hedge(() => V, V)",
+        "await withDeadline(V, () => V, V)",
+        "await approve(V, V)",
+        "coverage(V, V)",
+        "for await (const x of asCompleted(V)) { }",
+        "throw V",
+        "return V",
+        "await V",
+        "Promise.reject(V); 1",
+        "structuredClone(V)",
+        "await import(V)",
+        "await budget.remaining(V)",
+        "failures(V)",
     ];
     for place in places {
         for value in values {
             let code = place.replace('V', &format!("({value})"));
             // The programs are many and short: the process is checked after each place instead of after each one.
-            let (_, memory) = run(interpreter, &code);
+            let (_, memory) = run(interpreter, &code, 5 * GAS_PER_MS);
             assert!(memory <= HEAP_BYTES + BEYOND_BYTES, "{code}: {memory} bytes");
         }
         assert_eq!(probe(interpreter), normal, "{place}: the next program is affected");
@@ -176,10 +246,13 @@ fn hostile_values_are_contained_wherever_they_are_given() {
 
 #[test]
 fn hostile_source_texts_are_contained() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let interpreter = real();
     let normal = probe(interpreter);
     let n = 100_000;
-    let nested = |open: &str, middle: &str, close: &str| format!("{}{middle}{}", open.repeat(n), close.repeat(n));
+    let nested = |open: &str, middle: &str, close: &str| {
+        format!("{}{middle}{}", open.repeat(n), close.repeat(n))
+    };
     let texts: Vec<(&str, String)> = vec![
         ("parentheses", nested("(", "1", ")")),
         ("brackets", nested("[", "1", "]")),
@@ -210,14 +283,32 @@ fn hostile_source_texts_are_contained() {
         ("tries", nested("try{", "1", "}finally{}")),
         ("withs", format!("{}1", "with({})".repeat(n))),
         ("switches", nested("switch(1){case 1:", "1", "}")),
-        ("cases", format!("switch(1){{{}}}", (0..n).map(|i| format!("case {i}:")).collect::<String>())),
+        (
+            "cases",
+            format!("switch(1){{{}}}", (0..n).map(|i| format!("case {i}:")).collect::<String>()),
+        ),
         ("variables", (0..n).map(|i| format!("let v{i}={i};")).collect()),
-        ("local variables", format!("(()=>{{{}}})()", (0..n).map(|i| format!("let v{i}={i};")).collect::<String>())),
+        (
+            "local variables",
+            format!("(()=>{{{}}})()", (0..n).map(|i| format!("let v{i}={i};")).collect::<String>()),
+        ),
         ("arguments", format!("f({})", "1,".repeat(n))),
-        ("parameters", format!("(function({}){{}})()", (0..n).map(|i| format!("p{i},")).collect::<String>() + "q")),
+        (
+            "parameters",
+            format!(
+                "(function({}){{}})()",
+                (0..n).map(|i| format!("p{i},")).collect::<String>() + "q"
+            ),
+        ),
         ("elements", format!("[{}]", "1,".repeat(n))),
-        ("members of a literal", format!("({{{}}})", (0..n).map(|i| format!("k{i}:1,")).collect::<String>())),
-        ("private names", format!("class A{{{}}}", (0..n).map(|i| format!("#p{i};")).collect::<String>())),
+        (
+            "members of a literal",
+            format!("({{{}}})", (0..n).map(|i| format!("k{i}:1,")).collect::<String>()),
+        ),
+        (
+            "private names",
+            format!("class A{{{}}}", (0..n).map(|i| format!("#p{i};")).collect::<String>()),
+        ),
         ("methods", format!("class A{{{}}}", "m(){}".repeat(n))),
         ("closures over one", format!("let a=1;{}", "(()=>a);".repeat(n))),
         ("regular expression", format!("/{}/", nested("(", "a", ")"))),

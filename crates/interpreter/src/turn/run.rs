@@ -3,7 +3,7 @@
 use super::{Completion, MainState, TurnOutput};
 use crate::engine::Vm;
 use crate::guest::location;
-use crate::{Limits, Stop, StopCause, control, outbox};
+use crate::{Stop, StopCause, control, outbox};
 use loopwright_types::Micros;
 use std::time::Duration;
 use wasmtime::Trap;
@@ -54,7 +54,6 @@ pub(crate) fn start(
 
 pub(crate) fn turn(
     vm: &mut Vm,
-    limits: &Limits,
     now: Micros,
     gas: u64,
     budget: [f64; 6],
@@ -84,10 +83,9 @@ pub(crate) fn turn(
             _ => return Err(stopped(vm)),
         }
     }
-    let memory = vm.memory.data(&vm.store);
-    let records = outbox::read(memory, vm.read(control::OUT_PTR), limits.output() as usize)
-        .map_err(Stop::trap)?;
-    let ticks = control::read_u64(memory, vm.control + control::TICKS).wrapping_sub(ticks_before);
+    let records = vm.records().map_err(Stop::trap)?;
+    let ticks = control::read_u64(vm.memory.data(&vm.store), vm.control + control::TICKS);
+    let ticks = ticks.wrapping_sub(ticks_before);
     functions.lw_out_clear.call(&mut vm.store, ()).map_err(|error| trapped(vm, &error))?;
     let main = match vm.read(control::MAIN_STATE) {
         control::MAIN_FULFILLED => MainState::Fulfilled,
@@ -117,8 +115,7 @@ fn expect_zero(vm: &mut Vm, result: Result<i32, wasmtime::Error>) -> Result<(), 
         return Err(stopped(vm));
     }
     // Only the prelude runs here, so this is a defect of ours: say what it threw.
-    let (first, max) = (vm.read(control::OUT_PTR), 1 << 20);
-    let records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
+    let records = vm.records().unwrap_or_default();
     let thrown = records.last().map(|record| String::from_utf8_lossy(&record.bytes).into_owned());
     Err(Stop::trap(format!("the prelude failed: {}", thrown.unwrap_or_default())))
 }
@@ -142,22 +139,22 @@ fn logs(vm: &Vm, cause: StopCause) -> Vec<outbox::Record> {
     if !matches!(cause, StopCause::Gas | StopCause::Memory) {
         return Vec::new();
     }
-    let (first, max) = (vm.read(control::OUT_PTR), 1 << 20);
-    let mut records = outbox::read(vm.memory.data(&vm.store), first, max).unwrap_or_default();
+    let mut records = vm.records().unwrap_or_default();
     records.retain(|record| record.kind == outbox::RecordKind::Log);
     records
 }
 
 /// The guest was stopped by wasmtime, in the middle of something.
 fn trapped(vm: &mut Vm, error: &wasmtime::Error) -> Stop {
+    let locate = vm.functions.lw_locate.clone();
+    let found = vm.guarded(LOCATE, |vm| locate.call(&mut vm.store, ()).is_ok());
     let cause = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => StopCause::Safety,
         Some(Trap::StackOverflow) => StopCause::Stack,
         _ if vm.read(control::OOM) != 0 => StopCause::Memory,
+        _ if vm.read(control::STOP) == control::STOP_STACK => StopCause::Stack,
         _ => StopCause::Trap,
     };
-    let locate = vm.functions.lw_locate.clone();
-    let found = vm.guarded(LOCATE, |vm| locate.call(&mut vm.store, ()).is_ok());
     let location = found
         .then(|| location(vm.read(control::STOP_LINE), vm.read(control::STOP_COLUMN)))
         .flatten();
