@@ -4,7 +4,6 @@ mod support;
 
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
 use support::{Ended, Place};
 
 const MOCK: &str = "---\nname: reviewer\ndescription: looks\ndriver: mock\neffects: none\n---\n";
@@ -194,16 +193,14 @@ fn nobody_reading_any_more_is_no_error() {
     assert_eq!(place.run(&["runs", "--json"]).json()[0]["status"], "complete");
 }
 
-/// Starts a run that waits for a subagent for ever, and gives the signals one after the other once it waits.
-fn signalled(signals: &[&str]) -> (Place, Ended) {
-    let slow =
-        "---\nname: slow\ndescription: waits\ndriver: mock\nmock: {latency_ms: 600000}\n---\n";
+/// Starts a run that waits for a subagent for ever, and gives the signals one after the other once it tells `sign`.
+fn signalled(slow: &str, sign: &str, signals: &[&str]) -> (Place, Ended) {
     let place = place("await task({description: 'wait', subagentType: 'slow'})");
     place.write(".loopwright/agents/slow.md", slow);
-    let mut child = place.command(&["run", "p.ts"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = place.command(&["run", "p.ts"]).spawn().unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
     let mut told = String::new();
-    while !told.contains("task 0 started") {
+    while !told.contains(sign) {
         assert!(err.read_line(&mut told).unwrap() > 0, "{told}");
     }
     for signal in signals {
@@ -219,8 +216,10 @@ fn signalled(signals: &[&str]) -> (Place, Ended) {
 
 #[test]
 fn a_signal_cancels_and_leaves_a_truthful_record() {
+    let slow =
+        "---\nname: slow\ndescription: waits\ndriver: mock\nmock: {latency_ms: 600000}\n---\n";
     for signal in ["-INT", "-TERM", "-HUP"] {
-        let (place, ended) = signalled(&[signal]);
+        let (place, ended) = signalled(slow, "task 0 started", &[signal]);
         let ended = ended.code(130);
         assert_eq!(ended.out, "");
         assert!(ended.err.contains("run cancelled: 1 cancelled"), "{}", ended.err);
@@ -228,6 +227,27 @@ fn a_signal_cancels_and_leaves_a_truthful_record() {
         assert_eq!(run["status"], "cancelled");
         assert_eq!(run["counts"]["cancelled"], 1);
     }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_takes_commands_that_will_not_go_along() {
+    let slow = "---\nname: slow\ndescription: will not go\ndriver: command\n\
+        command: [sh, -c, \"trap '' INT TERM; echo $$ > pid; echo here; echo there; sleep 600\"]\n---\n";
+    let (place, ended) = signalled(slow, "task 0: here", &["-INT", "-TERM"]);
+    ended.code(130);
+    let pid = std::fs::read_to_string(place.path().join("pid")).unwrap();
+    // The kernel may take a moment to bury it; a process that was not killed would stay for ten minutes.
+    let is_alive = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    for _ in 0..500 {
+        if !is_alive() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the command outlived its run");
 }
 
 #[test]
@@ -270,7 +290,7 @@ fn check_tells_errors_and_warnings_without_running_anything() {
     );
     let ended = place.run(&["check", "p.ts"]).code(0);
     assert!(
-        ended.out.contains("p.ts: ok, 1 warning\n") && ended.out.contains("phases      A"),
+        ended.out.contains("p.ts: ok, 1 warning\n") && ended.out.contains("phases       A"),
         "{ended:#?}"
     );
     assert!(

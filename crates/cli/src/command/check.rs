@@ -127,7 +127,7 @@ fn told(name: &str, program: &Program, warnings: usize) -> String {
         more => format!("{}: ok, {more} warnings\n", escape(name)),
     };
     let mut fact = |name: &str, value: &str| {
-        out.push_str(&format!("{name:<12}{}\n", escape(value)));
+        out.push_str(&format!("{name:<13}{}\n", escape(value)));
     };
     if let Some(meta) = &program.meta {
         if let Some(name) = &meta.name {

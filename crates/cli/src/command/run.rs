@@ -27,9 +27,12 @@ type Sources = Arc<Mutex<HashMap<String, String>>>;
 /// # Errors
 /// When the run cannot begin, or its journal cannot be written.
 pub fn run(terminal: &Terminal, args: args::Run) -> Result<u8, Failure> {
-    let (json, quiet) = (args.json, args.quiet);
-    let ended = prepare(args).and_then(|run| execute(terminal, run, json, quiet));
-    if let (Err(failure), true) = (&ended, json) {
+    let progress = Progress::start(terminal, args.json, args.quiet);
+    let ended = prepare(args).and_then(|run| execute(terminal, run, &progress));
+    if ended.is_err() {
+        progress.finish(terminal);
+    }
+    if let (Err(failure), true) = (&ended, progress.is_events()) {
         // A stream of events ends with its object whatever happens.
         let error = failure.diagnostics.first();
         let end = finish_json(None, RunStatus::Failed, None, error, &[], Usage::default());
@@ -54,16 +57,17 @@ fn prepare(args: args::Run) -> Result<Run, Failure> {
     Ok(Run::prepare(options)?)
 }
 
-fn execute(terminal: &Terminal, run: Run, json: bool, quiet: bool) -> Result<u8, Failure> {
+fn execute(terminal: &Terminal, run: Run, progress: &Progress) -> Result<u8, Failure> {
     let sources = Sources::default();
     let program = run.program();
     note(&sources, &program.name, &program.source);
-    if !quiet {
+    if !progress.is_quiet() && !run.warnings().is_empty() {
+        progress.pause();
         for warning in run.warnings() {
             tell(terminal, &sources, warning, Severity::Warning);
         }
+        progress.resume();
     }
-    let progress = Progress::start(terminal, json, quiet);
     signals::watch(run.canceller(), progress.clone());
     let approver = TerminalApprover::new(*terminal, progress.clone());
     let (mut show, seen) = (progress.observer(), Arc::clone(&sources));
@@ -80,7 +84,7 @@ fn execute(terminal: &Terminal, run: Run, json: bool, quiet: bool) -> Result<u8,
         terminal.tell(&format!("run {id} stopped: what was durable is kept"));
         Failure::from(error)
     })?;
-    deliver(terminal, &sources, &report, &progress)?;
+    deliver(terminal, &sources, &report, progress)?;
     Ok(report.status.exit_code())
 }
 
@@ -91,10 +95,10 @@ fn deliver(
     report: &RunReport,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    if let Some(error) = &report.error {
-        let waits = matches!(report.status, RunStatus::Parked | RunStatus::Cancelled);
-        let severity = if waits { Severity::Warning } else { Severity::Error };
-        tell(terminal, sources, error, severity);
+    match (&report.error, report.status) {
+        (None, _) | (_, RunStatus::Cancelled) => {} // whoever cancelled knows
+        (Some(error), RunStatus::Parked) => tell(terminal, sources, error, Severity::Warning),
+        (Some(error), _) => tell(terminal, sources, error, Severity::Error),
     }
     if progress.is_events() {
         let RunReport { run, status, result, error, failures, usage, .. } = report;

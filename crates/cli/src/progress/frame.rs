@@ -26,10 +26,12 @@ pub fn frame(
     rows: usize,
     picture: usize,
 ) -> Vec<String> {
-    let Some(header) = view.header() else { return Vec::new() };
     let room = rows.saturating_sub(2).clamp(3, ROWS_MAX);
     let columns = columns.saturating_sub(1).max(10);
     let spinner = SPINNER[picture % SPINNER.len()];
+    let Some(header) = view.header() else {
+        return vec![row(paint, columns, &[(spinner, Paint::cyan), (" preparing", Paint::plain)])];
+    };
     let mut out = Frame { view, now, paint, columns, spinner, rows: Vec::new() };
     out.head(&header.program);
     let log = view.logs().next_back().map(|log| escape(&log.text).into_owned());
@@ -64,34 +66,39 @@ impl Frame<'_> {
         let tokens =
             if tokens > 0 { format!("  {} tokens", figure(tokens)) } else { String::new() };
         let program = escape(program).into_owned();
-        let (spinner, cancelling) = if self.view.cancel_requested() {
-            (format!("{} ", self.spinner), "  cancelling, Ctrl-C again ends at once")
+        let spinner = format!("{} ", self.spinner);
+        let cancelling = if self.view.cancel_requested() {
+            "  cancelling, Ctrl-C again ends at once"
         } else {
-            (format!("{} ", self.spinner), "")
+            ""
         };
+        let narrow = self.columns < NARROW;
+        let between = if narrow { " " } else { " · " };
         let [done, running, queued, failed] = [
             format!("{} done", figure(tasks.done.into())),
-            format!(" · {} running", figure((tasks.running + tasks.retrying).into())),
-            format!(" · {} queued", figure(tasks.queued.into())),
-            format!(" · {} failed", figure((tasks.failed + tasks.cancelled).into())),
+            format!("{between}{} running", figure((tasks.running + tasks.retrying).into())),
+            format!("{between}{} queued", figure(tasks.queued.into())),
+            format!("{between}{} failed", figure((tasks.failed + tasks.cancelled).into())),
         ];
         let failed_colour = if tasks.failed > 0 { Paint::red } else { Paint::dim };
-        let first: [Piece<'_>; 4] = [
+        let (first_tokens, second_tokens) = if narrow { (&*tokens, "") } else { ("", &*tokens) };
+        let first: [Piece<'_>; 5] = [
             (&spinner, Paint::cyan),
             (&program, Paint::bold),
             (&elapsed, Paint::plain),
+            (first_tokens, Paint::dim),
             (cancelling, Paint::yellow),
         ];
-        let gap = if self.columns < NARROW { "" } else { "  " };
+        let gap = if narrow { "" } else { "  " };
         let second: [Piece<'_>; 6] = [
             (gap, Paint::plain),
             (&done, Paint::green),
             (&running, Paint::cyan),
             (&queued, Paint::dim),
             (&failed, failed_colour),
-            (&tokens, Paint::dim),
+            (second_tokens, Paint::dim),
         ];
-        if self.columns < NARROW || !cancelling.is_empty() {
+        if narrow || !cancelling.is_empty() {
             self.row(&first);
             self.row(&second);
         } else {
@@ -186,11 +193,13 @@ impl Frame<'_> {
         if room == 0 || calls.is_empty() {
             return 0;
         }
-        let shown = if calls.len() > room { room - 1 } else { calls.len() };
+        let fits = calls.len() <= room;
+        // A row that only says how many there are is worth less than the one call it would hide.
+        let shown = if fits || room == 1 { calls.len().min(room) } else { room - 1 };
         for call in &calls[..shown] {
             self.call(call);
         }
-        if calls.len() > shown {
+        if !fits && room > 1 {
             let text = format!("      … {} more", figure((calls.len() - shown) as u64));
             self.row(&[(&text, Paint::dim)]);
             return shown + 1;
@@ -203,11 +212,14 @@ impl Frame<'_> {
             CallStatus::Retrying => ("↻", Paint::yellow),
             _ => (self.spinner, Paint::cyan),
         };
-        let mark = format!("      {mark} ");
+        // Where there is little room, how long it takes says more than who does it.
+        let narrow = self.columns < NARROW;
+        let mark = format!("{}{mark} ", if narrow { "    " } else { "      " });
         let kind = if call.kind.is_task() { "" } else { call.word() };
         let kind = if kind.is_empty() { String::new() } else { format!("{kind} ") };
         let label = escape(&call.label).into_owned();
-        let subagent = call.subagent.as_deref().map(|name| format!(" ({})", escape(name)));
+        let subagent = call.subagent.as_deref().filter(|_| !narrow);
+        let subagent = subagent.map(|name| format!(" ({})", escape(name)));
         let took = call.took(self.now).map(|took| format!("  {}", duration(took)));
         let attempt = (call.attempts > 1).then(|| format!(", attempt {}", call.attempts));
         let note = call.note.as_deref().map(|note| format!("  {}", escape(note)));

@@ -53,7 +53,7 @@ impl Screen {
         }
         out.push('\r');
         if columns != self.columns {
-            out.push_str("\x1b[J"); // the terminal has moved rows about: start afresh
+            clear(&mut out, up); // the terminal has moved rows about: start afresh
             self.rows.clear();
         }
         for (at, row) in rows.iter().enumerate() {
@@ -63,7 +63,7 @@ impl Screen {
             }
             out.push_str("\r\n");
         }
-        out.push_str("\x1b[J");
+        clear(&mut out, self.rows.len().saturating_sub(rows.len()));
         out.push_str(END);
         (self.rows, self.columns) = (rows, columns);
         out
@@ -73,6 +73,15 @@ impl Screen {
     fn height(&self, columns: usize) -> usize {
         let columns = columns.max(1);
         self.rows.iter().map(|row| width(&plain(row)).div_ceil(columns).max(1)).sum()
+    }
+}
+
+/// Clears so many rows from here and comes back. Row by row: clearing the whole screen at once would push the old
+/// picture into the terminal's history.
+fn clear(out: &mut String, rows: usize) {
+    if rows > 0 {
+        out.push_str(&"\x1b[2K\r\n".repeat(rows));
+        let _ = write!(out, "\x1b[{rows}A");
     }
 }
 
@@ -104,10 +113,11 @@ mod tests {
         let first = screen.change(rows(&["a", "b", "c"]), 80);
         assert!(first.contains("\x1b[2Ka\r\n\x1b[2Kb\r\n\x1b[2Kc\r\n"), "{first:?}");
         let second = screen.change(rows(&["a", "x", "c"]), 80);
-        assert_eq!(second, format!("{BEGIN}\x1b[3A\r\r\n\x1b[2Kx\r\n\r\n\x1b[J{END}"));
+        assert_eq!(second, format!("{BEGIN}\x1b[3A\r\r\n\x1b[2Kx\r\n\r\n{END}"));
         assert_eq!(screen.change(rows(&["a", "x", "c"]), 80), "");
         let gone = screen.change(Vec::new(), 80);
-        assert_eq!(gone, format!("{BEGIN}\x1b[3A\r\x1b[J{END}"));
+        let cleared = "\x1b[2K\r\n".repeat(3);
+        assert_eq!(gone, format!("{BEGIN}\x1b[3A\r{cleared}\x1b[3A{END}"));
     }
 
     #[test]
@@ -115,6 +125,7 @@ mod tests {
         let mut screen = Screen::default();
         screen.change(rows(&[&"a".repeat(70), "\x1b[32mshort\x1b[0m", ""]), 80);
         let narrow = screen.change(rows(&["b"]), 30);
-        assert!(narrow.starts_with(&format!("{BEGIN}\x1b[5A\r\x1b[J")), "{narrow:?}");
+        let cleared = "\x1b[2K\r\n".repeat(5);
+        assert_eq!(narrow, format!("{BEGIN}\x1b[5A\r{cleared}\x1b[5A\x1b[2Kb\r\n{END}"));
     }
 }

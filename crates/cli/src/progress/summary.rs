@@ -74,9 +74,11 @@ impl Summary {
     fn phases(&mut self, view: &RunView) {
         let used = view.groups().iter().filter(|group| group.tasks.total() > 0);
         for group in used.clone().take(GROUPS_MAX) {
-            let failed = group.tasks.failed + group.tasks.cancelled > 0;
-            let (mark, colour): (&str, fn(Paint, &str) -> String) =
-                if failed { ("  ✗ ", Paint::red) } else { ("  ✓ ", Paint::green) };
+            let (mark, colour): (&str, fn(Paint, &str) -> String) = match group.tasks {
+                tasks if tasks.failed > 0 => ("  ✗ ", Paint::red),
+                tasks if tasks.cancelled + tasks.unfinished() > 0 => ("  ! ", Paint::yellow),
+                _ => ("  ✓ ", Paint::green),
+            };
             let title = escape(&group.title()).into_owned();
             let counts = format!("  {}", group.tasks.words());
             self.row(&[(mark, colour), (&title, Paint::plain), (&counts, Paint::dim)]);

@@ -2,6 +2,7 @@
 
 use super::text::{Piece, escape, row};
 use super::{CallStatus, CallView, Paint, RunView, duration, figure, preview_json, timestamp};
+use loopwright_protocol::Json;
 use loopwright_types::{GuestId, Micros, RunStatus, Usage};
 
 /// How the tree is drawn.
@@ -19,6 +20,8 @@ pub struct Tree {
 
 /// Longest result shown, in characters; `show --json` has all of it.
 const RESULT_CHARS_MAX: usize = 2000;
+/// Most lines of a result that is text.
+const RESULT_LINES_MAX: usize = 100;
 
 /// The run as text; every line ends with a line feed.
 pub fn tree(view: &RunView, with: Tree) -> String {
@@ -207,10 +210,24 @@ impl Writer {
         if let Some(result) = &finish.result {
             self.blank();
             self.row(&[("result", Paint::bold)]);
-            let result = preview_json(result, RESULT_CHARS_MAX);
-            self.row(&[(&escape(&result), Paint::plain)]);
+            for line in result_lines(result) {
+                self.row(&[(&escape(&line), Paint::plain)]);
+            }
         }
     }
+}
+
+/// A string as its own lines, anything else as one line; the beginning of it when it is long.
+fn result_lines(result: &Json) -> Vec<String> {
+    let Ok(text) = result.read::<String>() else {
+        return vec![preview_json(result, RESULT_CHARS_MAX).into()];
+    };
+    let mut lines: Vec<String> = text.lines().take(RESULT_LINES_MAX).map(str::to_owned).collect();
+    let later = text.lines().count() - lines.len();
+    if later > 0 {
+        lines.push(format!("… {} more lines", figure(later as u64)));
+    }
+    lines
 }
 
 /// Tokens and money in words.

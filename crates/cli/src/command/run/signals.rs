@@ -1,7 +1,9 @@
 //! Ctrl-C once cancels and leaves a truthful record, twice ends at once. SIGTERM and SIGHUP count as Ctrl-C.
+//! Commands under way get the signal too, and are killed at the second one.
 
 use crate::progress::Progress;
 use loopwright::Canceller;
+use loopwright::subagents::Signal;
 use loopwright::types::RunStatus;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,11 +17,13 @@ pub fn watch(canceller: Canceller, progress: Progress) {
             if signal == SIGCONT {
                 progress.forget_screen(); // the shell has written where the live view was
             } else if asked {
+                canceller.forward(Signal::Kill); // nothing of ours outlives us
                 progress.pause();
                 std::process::exit(i32::from(RunStatus::Cancelled.exit_code()));
             } else {
                 asked = true;
-                canceller.cancel();
+                let is_interrupt = signal == SIGINT;
+                canceller.forward(if is_interrupt { Signal::Interrupt } else { Signal::Terminate });
             }
         }
     });

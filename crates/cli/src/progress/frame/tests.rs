@@ -169,17 +169,59 @@ fn audit() -> Scene {
 
 #[test]
 fn what_runs_now_is_shown_between_what_is_over_and_what_is_to_come() {
-    audit().check(100, 24, &expect![[r#""#]]);
+    audit().check(
+        100,
+        24,
+        &expect![[r#"
+        ⠋ audit.ts  1.2 s  2 done · 4 running · 2 queued · 1 failed  3,750 tokens
+          ✓ Scan  2 done
+          ▸ Verify  3 running, 2 queued, 1 failed
+              ⠋ verify claim 1 (reviewer)  300 ms
+              ⠋ verify claim 2 (reviewer)  200 ms
+              ⠋ verify claim 3 (reviewer)  100 ms
+          ▸ line 2: await Promise.all(all)  1 running
+              ⠋ 漢字 👩‍💻 look at the unphased one with a rather long label (reviewer)  0 ms
+          · Report
+        › 6 claims to verify
+    "#]],
+    );
 }
 
 #[test]
 fn forty_columns_are_enough() {
-    audit().check(40, 24, &expect![[r#""#]]);
+    audit().check(
+        40,
+        24,
+        &expect![[r#"
+        ⠋ audit.ts  1.2 s  3,750 tokens
+        2 done 4 running 2 queued 1 failed
+          ✓ Scan  2 done
+          ▸ Verify  3 running, 2 queued, 1 fa…
+            ⠋ verify claim 1  300 ms
+            ⠋ verify claim 2  200 ms
+            ⠋ verify claim 3  100 ms
+          ▸ line 2: await Promise.all(all)  1 …
+            ⠋ 漢字 👩‍💻 look at the unphased o…
+          · Report
+        › 6 claims to verify
+    "#]],
+    );
 }
 
 #[test]
 fn a_low_terminal_shows_the_most_important_rows() {
-    audit().check(80, 8, &expect![[r#""#]]);
+    audit().check(
+        80,
+        8,
+        &expect![[r#"
+        ⠋ audit.ts  1.2 s  2 done · 4 running · 2 queued · 1 failed  3,750 tokens
+          ▸ Verify  3 running, 2 queued, 1 failed
+              ⠋ verify claim 1 (reviewer)  300 ms
+          ▸ line 2: await Promise.all(all)  1 running
+              ⠋ 漢字 👩‍💻 look at the unphased one with a rather long label (reviewer)…
+        › 6 claims to verify
+    "#]],
+    );
 }
 
 #[test]
@@ -209,7 +251,26 @@ fn many_tasks_and_many_phases_are_counted_not_listed() {
             scene.start(call);
         }
     }
-    scene.check(80, 16, &expect![[r#""#]]);
+    scene.check(
+        80,
+        16,
+        &expect![[r#"
+        ⠋ big.ts  16.1 s  60 done · 40 running · 4,960 queued · 0 failed  75,000 tokens
+          ✓ 55 earlier phases
+          ✓ done 55  1 done
+          ✓ done 56  1 done
+          ✓ done 57  1 done
+          ✓ done 58  1 done
+          ✓ done 59  1 done
+          ▸ Fan out  40 running, 4,960 queued
+              ⠋ item 0 (reviewer)  3.9 s
+              ⠋ item 1 (reviewer)  3.8 s
+              ⠋ item 2 (reviewer)  3.7 s
+              ⠋ item 3 (reviewer)  3.6 s
+              ⠋ item 4 (reviewer)  3.5 s
+              … 35 more
+    "#]],
+    );
 }
 
 #[test]
@@ -219,7 +280,16 @@ fn hostile_names_and_lines_are_spelled_out() {
     let call = scene.task(Some(bad), bad);
     scene.start(call);
     scene.log(bad);
-    scene.check(100, 24, &expect![[r#""#]]);
+    scene.check(
+        100,
+        24,
+        &expect![[r#"
+        ⠋ \u{1b}[2Jx\u{202e}y\nz\u{9b}  200 ms  0 done · 1 running · 0 queued · 0 failed
+          ▸ \u{1b}[2Jx\u{202e}y z\u{9b}  1 running
+              ⠋ \u{1b}[2Jx\u{202e}y z\u{9b} (reviewer)  0 ms
+        › \u{1b}[2Jx\u{202e}y z\u{9b}
+    "#]],
+    );
 }
 
 #[test]
