@@ -114,8 +114,12 @@ impl Gathered {
         self.demand(finish.result.is_some() || !named, || "no result".to_owned());
         self.demand(finish.error.is_none() || !named, || "an error beside a result".to_owned());
         if named {
-            let program: Vec<CallId> =
-                self.calls.iter().filter(|(_, guest)| guest.0 == 0).map(|(call, _)| *call).collect();
+            let program: Vec<CallId> = self
+                .calls
+                .iter()
+                .filter(|(_, guest)| guest.0 == 0)
+                .map(|(call, _)| *call)
+                .collect();
             let missed = program.iter().find(|call| !distinct.contains(call));
             self.demand(missed.is_none(), || format!("call {missed:?} was never delivered"));
         }

@@ -295,11 +295,7 @@ fn served_by(work: &Work) -> (String, String) {
     }
 }
 
-fn raise(
-    load: &mut HashMap<String, usize>,
-    peak: &mut HashMap<String, usize>,
-    key: &str,
-) -> usize {
+fn raise(load: &mut HashMap<String, usize>, peak: &mut HashMap<String, usize>, key: &str) -> usize {
     let now = load.entry(key.to_owned()).or_default();
     *now += 1;
     let most = peak.entry(key.to_owned()).or_default();

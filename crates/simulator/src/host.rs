@@ -19,10 +19,23 @@ enum Happening {
     /// The sync under way ends; so many entries are durable then.
     Synced(u64),
     /// An attempt ends. Ignored when its plan changed since (`revision`); `None` is a report too many.
-    Ended { call: CallId, attempt: Attempt, revision: Option<u32>, outcome: Outcome, usage: Usage },
-    Progressed { call: CallId, attempt: Attempt, progress: Progress },
+    Ended {
+        call: CallId,
+        attempt: Attempt,
+        revision: Option<u32>,
+        outcome: Outcome,
+        usage: Usage,
+    },
+    Progressed {
+        call: CallId,
+        attempt: Attempt,
+        progress: Progress,
+    },
     /// A timer is due. Ignored when it was moved or dropped since (`revision`).
-    Due { timer: TimerId, revision: u32 },
+    Due {
+        timer: TimerId,
+        revision: u32,
+    },
     CancelRequested,
 }
 

@@ -11,7 +11,7 @@ fn costing(_: &Dispatch, _: &mut Random) -> Plan {
         .after_ms(10)
 }
 
-fn with_budget(budget: serde_json::Value) -> Simulation {
+fn with_budget(budget: &serde_json::Value) -> Simulation {
     let mut simulation = simulation().set("run.concurrency", "1").plans(costing);
     simulation.start.program.meta = Some(Json::of(&json!({ "budget": budget })));
     simulation
@@ -26,7 +26,7 @@ fn the_programs_ceiling_fails_calls_with_budget() {
         (json!({ "usd": 0.003 }), 3),
         (json!(0), 0),
     ] {
-        let run = run(with_budget(budget.clone()), Step::settle(tasks(6)));
+        let run = run(with_budget(&budget), Step::settle(tasks(6)));
         assert_eq!(run.finish().done, done, "{budget}");
         assert_eq!(run.books.executions.len() as u32, done, "{budget}: nothing more is sent");
         assert_eq!(failure(&run, 5), "budget LW0503 after 0", "{budget}");
@@ -70,7 +70,7 @@ fn a_parked_task_can_still_be_cancelled_by_the_program() {
 
 #[test]
 fn tasks_with_a_budget_of_their_own_wait_for_what_others_have_set_aside() {
-    let mut simulation = with_budget(json!(100)).set("run.concurrency", "10");
+    let mut simulation = with_budget(&json!(100)).set("run.concurrency", "10");
     simulation = simulation.plans(costing);
     let script = Step::settle((0..5).map(|i| Step::task(&i.to_string()).with("budget", 40)));
     let run = run(simulation, script);
@@ -99,7 +99,7 @@ fn a_task_with_nothing_to_spend_is_not_sent() {
 
 #[test]
 fn the_guest_reads_the_figures_that_its_turn_was_journalled_with() {
-    let run = run(with_budget(json!(35)), Step::seq(tasks(2)));
+    let run = run(with_budget(&json!(35)), Step::seq(tasks(2)));
     let figures: Vec<_> = run
         .entries
         .iter()

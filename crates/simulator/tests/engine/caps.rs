@@ -68,12 +68,13 @@ fn tasks_go_in_call_order_and_a_full_type_holds_up_nobody_else() {
 
 #[test]
 fn a_task_that_waits_in_a_backoff_holds_no_slot() {
-    let simulation = simulation().set("run.concurrency", "1").plans(
-        |dispatch: &Dispatch, _: &mut Random| match dispatch.attempt.0 {
-            1 => Plan::retryable().after_ms(10),
-            _ => Plan::done("ok").after_ms(10),
-        },
-    );
+    let simulation =
+        simulation().set("run.concurrency", "1").plans(|dispatch: &Dispatch, _: &mut Random| {
+            match dispatch.attempt.0 {
+                1 => Plan::retryable().after_ms(10),
+                _ => Plan::done("ok").after_ms(10),
+            }
+        });
     let run = run(simulation, Step::all(tasks(2)));
     let order: Vec<(u32, u32)> =
         run.books.executions.iter().map(|one| (one.call.0, one.attempt.0)).collect();
@@ -83,12 +84,13 @@ fn a_task_that_waits_in_a_backoff_holds_no_slot() {
 
 #[test]
 fn tools_do_not_wait_behind_tasks() {
-    let simulation = simulation().set("run.concurrency", "1").plans(
-        |dispatch: &Dispatch, _: &mut Random| match dispatch.work {
-            Work::Tool { .. } => Plan::done("file").after_ms(1),
-            _ => Plan::done("ok").after_ms(100),
-        },
-    );
+    let simulation =
+        simulation().set("run.concurrency", "1").plans(|dispatch: &Dispatch, _: &mut Random| {
+            match dispatch.work {
+                Work::Tool { .. } => Plan::done("file").after_ms(1),
+                _ => Plan::done("ok").after_ms(100),
+            }
+        });
     let run = run(simulation, Step::all([Step::task("slow"), Step::tool("read_file")]));
     let tool = run.books.of(loopwright_types::CallId(1)).next().expect("the tool was called");
     assert_eq!(tool.dispatched.since(loopwright_simulator::START), Micros(0));

@@ -122,7 +122,8 @@ fn a_program_that_waits_for_nothing_is_ended_with_a_reason() {
         let error = run.finish().error.as_ref().unwrap();
         assert_eq!((run.finish().status, error.code), (RunStatus::Failed, Code::NEVER_SETTLES));
     }
-    let late = end(Step::seq([Step::spawn(Step::seq([Step::task("a"), Step::task("b")])), Step::Never]));
+    let late =
+        end(Step::seq([Step::spawn(Step::seq([Step::task("a"), Step::task("b")])), Step::Never]));
     assert_eq!(late.finish().done, 2, "what it began is finished first");
     assert_eq!(late.finish().error.as_ref().unwrap().code, Code::NEVER_SETTLES);
 }

@@ -15,9 +15,8 @@ fn a_task_over_the_runs_limit_fails_with_limit_and_is_not_sent() {
 
 #[test]
 fn nested_programs_share_the_limit() {
-    let simulation = simulation()
-        .set("run.tasks_max", "3")
-        .saved(loopwright_simulator::program("inner"));
+    let simulation =
+        simulation().set("run.tasks_max", "3").saved(loopwright_simulator::program("inner"));
     let mut guests = loopwright_simulator::ScriptedGuests::new()
         .with("main", Step::seq([Step::settle(tasks(2)), Step::workflow("inner")]))
         .with("inner", Step::settle(tasks(2)));

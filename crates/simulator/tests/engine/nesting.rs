@@ -45,7 +45,10 @@ fn programs_nest_to_their_limit_at_cap_one() {
 fn a_nested_program_that_fails_fails_its_call_and_ends_what_it_began() {
     for (inner, message) in [
         (Step::throw("oh"), "`inner` failed: the program threw: oh"),
-        (Step::Never, "`inner` failed: the program waits for something that can never happen: no call is under way"),
+        (
+            Step::Never,
+            "`inner` failed: the program waits for something that can never happen: no call is under way",
+        ),
     ] {
         let main = Step::settle([Step::workflow("inner"), Step::task("a")]);
         let run = nested(simulation(), main, inner);

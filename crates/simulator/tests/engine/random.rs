@@ -176,11 +176,13 @@ fn simulate(seed: u64) -> (Simulated, ScriptedGuests) {
     setup.faults.progress_late = random.chance(0.2);
     setup.events_max = 100_000;
     let mut maker = Maker { random, left: 40 };
-    let scripts = [("main", 4), ("left", 2), ("right", 2)]
-        .map(|(name, depth)| (name, maker.step(depth)));
-    let guests = || scripts.iter().fold(ScriptedGuests::new(), |guests, (name, script)| {
-        guests.with(name, script.clone())
-    });
+    let scripts =
+        [("main", 4), ("left", 2), ("right", 2)].map(|(name, depth)| (name, maker.step(depth)));
+    let guests = || {
+        scripts
+            .iter()
+            .fold(ScriptedGuests::new(), |guests, (name, script)| guests.with(name, script.clone()))
+    };
     (simulation.run(&mut guests()), guests())
 }
 

@@ -126,8 +126,7 @@ fn a_fallback_subagent_is_asked_the_same_when_the_first_fails_for_good() {
 
 #[test]
 fn a_fallback_subagent_has_retries_of_its_own() {
-    let simulation =
-        simulation().subagent(subagent("careful")).plans(failing(4, Plan::retryable));
+    let simulation = simulation().subagent(subagent("careful")).plans(failing(4, Plan::retryable));
     let step = Step::task("a").with("fallback", serde_json::json!({ "subagent": "careful" }));
     let run = run(simulation, step);
     assert_eq!(run.result(), "ok");
