@@ -195,16 +195,7 @@ impl Engine {
         let call = &mut self.calls[id.0 as usize];
         call.usage.add(usage);
         if call.is_settled() {
-            let now = self.now;
-            self.append(Entry::AttemptEnded(EndEntry {
-                call: id,
-                attempt,
-                now,
-                outcome,
-                usage,
-                retry_at: None,
-            }));
-            return;
+            return self.attempt_ended(id, attempt, outcome, usage, None);
         }
         match (call.kind, outcome) {
             (CallKind::Workflow, Outcome::Done(program)) => {
@@ -224,6 +215,19 @@ impl Engine {
             }
             (_, outcome) => self.settle(id, outcome),
         }
+    }
+
+    /// Journals how an attempt ended where the call goes on, or was settled already.
+    fn attempt_ended(
+        &mut self,
+        call: CallId,
+        attempt: Attempt,
+        outcome: Outcome,
+        usage: Usage,
+        retry_at: Option<Micros>,
+    ) {
+        let now = self.now;
+        self.append(Entry::AttemptEnded(EndEntry { call, attempt, now, outcome, usage, retry_at }));
     }
 
     /// The host owes no more end for this call: its slot and what it set aside are given back.
@@ -279,16 +283,7 @@ impl Engine {
         }
         task.reasks_left -= 1;
         task.feedback = Some(Feedback { answer: value.clone(), errors });
-        let now = self.now;
-        let outcome = Outcome::Failed(failure);
-        self.append(Entry::AttemptEnded(EndEntry {
-            call: id,
-            attempt,
-            now,
-            outcome,
-            usage,
-            retry_at: None,
-        }));
+        self.attempt_ended(id, attempt, Outcome::Failed(failure), usage, None);
         self.enqueue(id);
     }
 
@@ -312,15 +307,7 @@ impl Engine {
         let wait = crate::jitter::backoff(seed, id, Attempt(task.failures), base, longest);
         let at = now.after(wait);
         call.state = State::Backoff;
-        let (outcome, retry_at) = (Outcome::Failed(failure), Some(at));
-        self.append(Entry::AttemptEnded(EndEntry {
-            call: id,
-            attempt,
-            now,
-            outcome,
-            usage,
-            retry_at,
-        }));
+        self.attempt_ended(id, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(id), at });
     }
 
@@ -340,16 +327,8 @@ impl Engine {
             _ => None,
         };
         if raw.is_some() || target.is_some() {
-            let (now, retry_at) = (self.now, None);
             let outcome = raw.unwrap_or_else(|| Outcome::Failed(failure.clone()));
-            self.append(Entry::AttemptEnded(EndEntry {
-                call: id,
-                attempt,
-                now,
-                outcome,
-                usage,
-                retry_at,
-            }));
+            self.attempt_ended(id, attempt, outcome, usage, None);
         }
         match (fallback, target) {
             (Some(Fallback::Value(value)), _) => {
