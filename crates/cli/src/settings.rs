@@ -1,5 +1,6 @@
 //! Resolved settings: defaults < file < environment < flags, each validated where it was written.
 
+use crate::failure::Failure;
 use loopwright::types::{Code, Diagnostic, Position, SETTINGS, Setting, SettingError, Settings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ pub fn resolve(workspace: &Path, flags: &[String]) -> Result<Resolved, Failure> 
             source: Some(text.clone()),
         })?;
     }
+    for (name, _) in std::env::vars_os() {
+        unknown_variable(&name.to_string_lossy())?;
+    }
     for setting in SETTINGS {
         let variable = setting.variable();
         let Some(value) = std::env::var_os(&variable) else { continue };
@@ -55,7 +59,30 @@ pub fn resolve(workspace: &Path, flags: &[String]) -> Result<Resolved, Failure> 
     Ok(resolved)
 }
 
-use crate::failure::Failure;
+/// A variable that begins like a setting's and is none is a mistake, not somebody else's.
+fn unknown_variable(variable: &str) -> Result<(), Diagnostic> {
+    let Some((section, rest)) =
+        variable.strip_prefix("LOOPWRIGHT_").and_then(|it| it.split_once('_'))
+    else {
+        return Ok(());
+    };
+    let section = format!("{}.", section.to_ascii_lowercase());
+    let is_section = SETTINGS.iter().any(|setting| setting.name.starts_with(&section));
+    let is_known = SETTINGS.iter().any(|setting| setting.variable() == variable);
+    if !is_section || is_known {
+        return Ok(());
+    }
+    let name = format!("{section}{}", rest.to_ascii_lowercase());
+    let message = format!("the environment variable `{variable}` names no setting");
+    let unknown = Diagnostic::new(Code::SETTING_UNKNOWN, message);
+    Err(match Settings::default().set(&name, "") {
+        Err(SettingError::Unknown { suggestion: Some(name), .. }) => {
+            let meant = Setting::find(name).map(Setting::variable).unwrap_or_default();
+            unknown.hint(format!("did you mean `{meant}`?"))
+        }
+        _ => unknown.hint("`loopwright settings` lists all settings"),
+    })
+}
 
 /// The workspace's settings file, if there is one.
 fn find(workspace: &Path) -> Result<Option<(PathBuf, &'static str)>, Diagnostic> {

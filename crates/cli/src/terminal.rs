@@ -89,7 +89,10 @@ impl Terminal {
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 let message = format!("standard output cannot be written: {error}");
-                Err(Diagnostic::new(Code::USAGE, message).into())
+                let is_full = error.kind() == ErrorKind::StorageFull;
+                let code = if is_full { Code::DISK_FULL } else { Code::USAGE };
+                let hint = "what is recorded is not lost: `loopwright show latest`";
+                Err(Diagnostic::new(code, message).hint(hint).into())
             }
             _ => Ok(()),
         }

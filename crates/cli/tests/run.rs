@@ -178,6 +178,21 @@ fn a_run_that_nobody_can_record_does_not_begin() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let Ok(full) = full else { return }; // not on this system
+    let place = place("'result'");
+    let ended: Ended = place.command(&["run", "p.ts", "-q"]).stdout(full).output().unwrap().into();
+    let ended = ended.code(1);
+    assert!(
+        ended.err.contains("error[LW0802]: standard output cannot be written"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(place.run(&["show", "--json"]).json()["result"], "result", "it is recorded");
+}
+
+#[test]
 fn nobody_reading_any_more_is_no_error() {
     let program = "for (let i = 0; i < 3000; i++) log('x'.repeat(100)); 'end'";
     let place = place(program);

@@ -76,6 +76,17 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
+fn a_misspelt_variable_is_not_ignored() {
+    let place = Place::new();
+    let mut command = place.command(&["settings"]);
+    command.env("LOOPWRIGHT_RUN_CONCURENCY", "4").env("LOOPWRIGHT_ATTEMPT", "somebody else's");
+    let ended = support::Ended::from(command.output().unwrap()).code(2);
+    let told = "error[LW0901]: the environment variable `LOOPWRIGHT_RUN_CONCURENCY` names no setting\n\
+        hint: did you mean `LOOPWRIGHT_RUN_CONCURRENCY`?\n";
+    assert_eq!(ended.err, told);
+}
+
+#[test]
 fn two_settings_files_are_one_too_many() {
     let place = Place::with(&[("loopwright.toml", ""), (".loopwright/settings.toml", "")]);
     let ended = place.run(&["settings"]).code(2);

@@ -96,3 +96,31 @@ fn committed_reference_pages_are_current() {
         committed.assert_eq(&place.run(&["reference", page]).code(0).out);
     }
 }
+
+/// The first block of a page with this language.
+fn block<'p>(page: &'p str, language: &str) -> Option<&'p str> {
+    let (_, rest) = page.split_once(&format!("```{language}\n"))?;
+    rest.split_once("\n```").map(|(text, _)| text)
+}
+
+#[test]
+fn error_pages_about_the_command_line_show_what_is_really_said() {
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_loopwright")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    for code in ["0109", "0701", "0805", "0901", "0902", "0903", "0904", "0905"] {
+        let file = format!("{}/../../docs/errors/LW{code}.md", env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(file).unwrap();
+        let place = Place::with(&[("review.ts", "1")]);
+        if code == "0905" {
+            place.write("main.ts", "");
+        }
+        if let Some(settings) = block(&page, "toml") {
+            place.write(".loopwright/settings.toml", settings);
+        }
+        let typed = block(&page, "sh").unwrap_or("loopwright settings");
+        let mut command = place.shell(typed);
+        let ended: support::Ended = command.env("PATH", &path).output().unwrap().into();
+        let said = block(&page, "text").unwrap();
+        assert!(ended.err.contains(said), "{typed}\n{}\nis not\n{said}", ended.err);
+    }
+}

@@ -51,8 +51,21 @@ impl Place {
 
     /// The command, with an environment that holds nothing of the machine's.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loopwright"));
-        command.args(arguments).current_dir(self.path()).env_clear();
+        let mut command = self.bare(Path::new(env!("CARGO_BIN_EXE_loopwright")));
+        command.args(arguments);
+        command
+    }
+
+    /// A line typed into a shell.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = self.bare(Path::new("sh"));
+        command.args(["-c", line]);
+        command
+    }
+
+    fn bare(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LOOPWRIGHT_DATA_DIR", self.data());
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));

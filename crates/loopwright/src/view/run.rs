@@ -2,7 +2,7 @@
 
 use super::group::GroupKey;
 use super::{CallView, Counts, GroupView};
-use loopwright_protocol::Json;
+use loopwright_protocol::{CallKind, Json};
 use loopwright_types::{
     CallId, Diagnostic, Digest, GuestId, Micros, Position, RunId, RunStatus, Usage,
 };
@@ -142,6 +142,7 @@ impl RunView {
 
     /// The guest that serves a `workflow()` call.
     pub fn guest_of(&self, call: CallId) -> Option<(GuestId, &GuestView)> {
+        self.call(call).filter(|call| call.kind == CallKind::Workflow)?; // most calls: no search
         let found = self.guests.iter().find(|(_, guest)| guest.call == Some(call));
         found.map(|(id, guest)| (*id, guest))
     }
