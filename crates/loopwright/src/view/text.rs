@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// The text on one line, with everything a terminal would act on spelled out: `\u{1b}`.
 pub fn escape(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if is_plain(text) || !text.chars().any(is_unsafe) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -32,7 +32,7 @@ pub fn escape_lines(text: &str) -> String {
 /// JSON text that is safe on a terminal and is one line, and is still the same value: white space
 /// outside strings becomes a space and what a terminal would act on becomes `\u001b`.
 pub fn escape_json(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if is_plain(text) || !text.chars().any(is_unsafe) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -49,6 +49,11 @@ pub fn escape_json(text: &str) -> std::borrow::Cow<'_, str> {
         }
     }
     out.into()
+}
+
+/// Most text is: printable ASCII alone, found out many bytes at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte))
 }
 
 /// Control characters, separators, and invisible or reordering format characters.
