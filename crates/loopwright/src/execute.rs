@@ -86,6 +86,7 @@ impl Run {
             driver: Arc::clone(&driver),
             clock,
             timers: Timers::default(),
+            under_way: 0,
         };
         let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
         let mut guests = self.guests;

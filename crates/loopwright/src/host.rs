@@ -9,7 +9,13 @@ use loopwright_protocol::{Command, Event, Outcome, Progress};
 use loopwright_types::{Attempt, CallId, Diagnostic, Micros, Usage};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Attempts that end together are journalled with one sync: while others are under way, an end waits this long for the
+/// next one, …
+const GATHER_GAP: Duration = Duration::from_micros(150);
+/// … and no longer than this altogether.
+const GATHER_MAX: Duration = Duration::from_micros(600);
 
 /// What reaches the run's thread from others.
 pub(crate) enum Message {
@@ -48,15 +54,38 @@ pub(crate) struct LocalHost {
     pub driver: Arc<dyn Driver>,
     pub clock: Clock,
     pub timers: Timers,
+    /// Attempts whose end has not been taken yet.
+    pub under_way: usize,
 }
 
 impl LocalHost {
-    fn take(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
-        match message {
-            Message::Event(event) => events.push(event),
+    /// Takes a message; says whether it is the end of an attempt.
+    fn take(&mut self, message: Message, events: &mut Vec<Event>) -> Result<bool, Diagnostic> {
+        let event = match message {
+            Message::Event(event) => event,
             Message::JournalFailed(error) => return Err(error),
+        };
+        let ended = matches!(event, Event::Ended { .. });
+        self.under_way -= usize::from(ended);
+        events.push(event);
+        Ok(ended)
+    }
+
+    /// Takes everything that is there, and with an end those that come right after it.
+    fn gather(&mut self, mut ended: bool, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
+        let began = Instant::now();
+        loop {
+            while let Ok(message) = self.inbox.try_recv() {
+                ended |= self.take(message, events)?;
+            }
+            if !ended || self.under_way == 0 || began.elapsed() >= GATHER_MAX {
+                return Ok(());
+            }
+            match self.inbox.recv_timeout(GATHER_GAP) {
+                Ok(message) => self.take(message, events)?,
+                Err(_) => return Ok(()),
+            };
         }
-        Ok(())
     }
 }
 
@@ -67,6 +96,7 @@ impl RunHost for LocalHost {
             match command {
                 Command::Append(entry) => entries.push(*entry),
                 Command::Dispatch(dispatch) => {
+                    self.under_way += 1;
                     self.driver.dispatch(*dispatch, Arc::clone(&self.reporter));
                 }
                 Command::CancelAttempt { call, attempt } => self.driver.cancel(call, attempt),
@@ -94,9 +124,7 @@ impl RunHost for LocalHost {
             while let Some(timer) = self.timers.pop(now) {
                 events.push(Event::Due { timer, now });
             }
-            while let Ok(message) = self.inbox.try_recv() {
-                self.take(message, events)?;
-            }
+            self.gather(false, events)?;
             if !events.is_empty() {
                 return Ok(());
             }
@@ -105,7 +133,10 @@ impl RunHost for LocalHost {
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match waited {
-                Ok(message) => self.take(message, events)?,
+                Ok(message) => {
+                    let ended = self.take(message, events)?;
+                    self.gather(ended, events)?;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     unreachable!("the host itself holds a sender through its reporter")
