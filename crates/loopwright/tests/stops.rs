@@ -10,7 +10,10 @@ use loopwright::types::{Code, RunStatus};
 fn lines_logged_before_a_limit_stops_the_program_are_kept() {
     let cases = [
         ("console.log('before'); for (;;);", Code::GUEST_CPU),
-        ("console.log('before'); const a = []; for (;;) a.push('x'.repeat(1e5) + a.length);", Code::GUEST_MEMORY),
+        (
+            "console.log('before'); const a = []; for (;;) a.push('x'.repeat(1e5) + a.length);",
+            Code::GUEST_MEMORY,
+        ),
     ];
     for (program, code) in cases {
         let ran = Bench::new().set("guest.cpu_ms", "100").set("guest.memory_mb", "16").run(program);
