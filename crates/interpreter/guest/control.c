@@ -57,22 +57,11 @@ static void lw_stop(uint32_t reason)
     lw_where(&lw_control.stop_line, &lw_control.stop_column);
 }
 
-/* Work in C that no poll sees, in steps like those of the program. */
-static uint32_t lw_debt;
-
-/* Memory costs gas as well: what allocates much, works much. 512 bytes count as one call or loop step. */
-static void lw_charge_bytes(size_t bytes)
-{
-    lw_debt += bytes / 512;
-    if (lw_debt >= JS_INTERRUPT_COUNTER_INIT && lw_ctx)
-        lw_ctx->interrupt_counter = 1; /* the next poll asks */
-}
-
 /* QuickJS polls this once per thousand calls and loops: a tick of gas, and those that are owed. */
 static int lw_on_poll(JSRuntime *rt, void *opaque)
 {
-    uint32_t ticks = 1 + lw_debt / JS_INTERRUPT_COUNTER_INIT;
-    lw_debt %= JS_INTERRUPT_COUNTER_INIT;
+    uint32_t ticks = 1 + rt->lw_debt / JS_INTERRUPT_COUNTER_INIT;
+    rt->lw_debt %= JS_INTERRUPT_COUNTER_INIT;
     lw_control.ticks += ticks;
     if (lw_control.stop)
         return 1;

@@ -34,7 +34,6 @@ static void *lw_heap_malloc(void *opaque, size_t size)
     if (!p)
         return lw_refuse_allocation(NULL);
     lw_heap_used += malloc_usable_size(p);
-    lw_charge_bytes(size);
     return p;
 }
 
@@ -44,7 +43,6 @@ static void *lw_heap_calloc(void *opaque, size_t count, size_t size)
     if (!p)
         return lw_refuse_allocation(NULL);
     lw_heap_used += malloc_usable_size(p);
-    lw_charge_bytes(count * size);
     return p;
 }
 
@@ -62,7 +60,6 @@ static void *lw_heap_realloc(void *opaque, void *old, size_t size)
     if (!p)
         return lw_refuse_allocation(NULL);
     lw_heap_used += malloc_usable_size(p) - had;
-    lw_charge_bytes(size > had ? size : 0);
     return p;
 }
 

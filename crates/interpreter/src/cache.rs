@@ -117,3 +117,73 @@ fn remove_oldest(dir: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn only_a_directory_of_this_user_that_is_closed_to_others_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert!(is_private(&path("made/on/the/way")));
+        fs::create_dir(path("open")).unwrap();
+        fs::set_permissions(path("open"), fs::Permissions::from_mode(0o750)).unwrap();
+        symlink(path("made"), path("link")).unwrap();
+        fs::write(path("file"), "in the way").unwrap();
+        for name in ["open", "link", "file", "file/below"] {
+            assert!(!is_private(&path(name)), "{name}");
+        }
+    }
+
+    /// The smallest module there is.
+    const WASM: &[u8] = b"\0asm\x01\0\0\0";
+
+    /// Asks for the module; whether it was compiled and not found.
+    fn compiles(engine: &Engine, dir: Option<&Path>) -> bool {
+        let mut compiled = false;
+        let wasm = || {
+            compiled = true;
+            Ok(WASM.to_vec())
+        };
+        module(engine, dir, &Digest::of(WASM), wasm).expect("a cache never makes anything fail");
+        compiled
+    }
+
+    #[test]
+    fn compiled_code_is_kept_checked_and_replaced_when_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("deep/cache");
+        let engine = crate::engine::engine(None).unwrap();
+        assert!(compiles(&engine, Some(&dir)));
+        assert!(!compiles(&engine, Some(&dir)), "a sound file is used as it is");
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+
+        let entries = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        let path = entries
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|it| it == "cwasm"))
+            .unwrap();
+        let sound = fs::read(&path).unwrap();
+        let mut flipped = sound.clone();
+        flipped[sound.len() / 2] ^= 1;
+        let cut = sound[..sound.len() - 1].to_vec();
+        for damage in [Vec::new(), MAGIC.to_vec(), flipped, cut, [&sound[..], b"x"].concat()] {
+            fs::write(&path, damage).unwrap();
+            assert!(compiles(&engine, Some(&dir)));
+            assert!(fs::read(&path).unwrap() == sound, "a damaged file is replaced");
+        }
+    }
+
+    #[test]
+    fn without_a_private_directory_everything_is_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let engine = crate::engine::engine(None).unwrap();
+        for dir in [None, Some(folder.path())] {
+            assert!(compiles(&engine, dir) && compiles(&engine, dir));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

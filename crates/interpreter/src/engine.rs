@@ -94,9 +94,6 @@ macro_rules! functions {
                 Ok(Functions { $($name),* })
             }
         }
-        /// Every export the guest must have, in the module's order or any other.
-        #[cfg(test)]
-        pub(crate) const EXPORTS: &[&str] = &["memory", $(stringify!($name)),*];
     };
 }
 

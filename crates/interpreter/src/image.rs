@@ -18,10 +18,16 @@ const DATA_COUNT_SECTION: u8 = 12;
 
 /// Runs the prelude in a bare guest and gives the module with the resulting memory.
 pub(crate) fn ready_module(bare: &Runtime, prelude: &Prelude) -> Result<Vec<u8>, Error> {
-    let mut vm = bare.instantiate(MEMORY_BYTES).map_err(Error::setup)?;
-    vm.guarded(DEADLINE, |vm| set_up(vm, prelude)).map_err(Error::setup)??;
+    let vm = ready(bare, prelude)?;
     with_memory(artefact::GUEST, vm.memory.data(&vm.store))
         .ok_or_else(|| Error::setup("the module is malformed"))
+}
+
+/// A guest set up from nothing.
+pub(crate) fn ready(bare: &Runtime, prelude: &Prelude) -> Result<Vm, Error> {
+    let mut vm = bare.instantiate(MEMORY_BYTES).map_err(Error::setup)?;
+    vm.guarded(DEADLINE, |vm| set_up(vm, prelude)).map_err(Error::setup)??;
+    Ok(vm)
 }
 
 fn set_up(vm: &mut Vm, prelude: &Prelude) -> Result<Result<(), Error>, wasmtime::Error> {

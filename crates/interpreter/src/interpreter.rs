@@ -40,6 +40,7 @@ struct Shared {
     /// Guests one by one: when there is no pool, or no place in it.
     single: Mutex<Option<Arc<Runtime>>>,
     image: OnceLock<Vec<u8>>,
+    bare: OnceLock<Option<Runtime>>,
 }
 
 impl Interpreter {
@@ -56,6 +57,7 @@ impl Interpreter {
             pooled: None,
             single: Mutex::new(None),
             image: OnceLock::new(),
+            bare: OnceLock::new(),
         };
         // Without room for the pool's address space (`ulimit -v`), guests are allocated one by one.
         match engine(Some(options.pool.max(1))) {
@@ -90,6 +92,17 @@ impl Interpreter {
         Guest::restore(self.clone(), vm, limits, &found)
     }
 
+    /// Sets a guest up from nothing, as every guest would be without the ready image. For comparison only.
+    ///
+    /// # Errors
+    /// As [`Interpreter::new`].
+    #[doc(hidden)]
+    pub fn cold_start(&self) -> Result<(), Error> {
+        let bare = self.shared.bare.get_or_init(|| self.shared.bare_runtime().ok());
+        let bare = bare.as_ref().ok_or_else(|| Error::setup("the bare guest does not compile"))?;
+        image::ready(bare, &self.shared.prelude).map(drop)
+    }
+
     /// The memory of a guest that has not started.
     pub(crate) fn image(&self) -> Result<&[u8], Error> {
         if let Some(image) = self.shared.image.get() {
@@ -105,11 +118,22 @@ impl Shared {
     fn runtime(&self, engine: Engine) -> Result<Runtime, Error> {
         let dir = self.cache_dir.as_deref();
         let module = cache::module(&engine, dir, &self.hash, || {
-            let bare = Digest::of(artefact::GUEST);
-            let bare = cache::module(&engine, dir, &bare, || Ok(artefact::GUEST.to_vec()))?;
-            image::ready_module(&Runtime::new(engine.clone(), &bare)?, &self.prelude)
+            image::ready_module(&self.bare(&engine)?, &self.prelude)
         })?;
         Runtime::new(engine, &module)
+    }
+
+    /// The committed guest as it is, without a prelude.
+    fn bare(&self, engine: &Engine) -> Result<Runtime, Error> {
+        let hash = Digest::of(artefact::GUEST);
+        let module = cache::module(engine, self.cache_dir.as_deref(), &hash, || {
+            Ok(artefact::GUEST.to_vec())
+        })?;
+        Runtime::new(engine.clone(), &module)
+    }
+
+    fn bare_runtime(&self) -> Result<Runtime, Error> {
+        self.bare(&self.pooled.as_ref().map_or_else(|| engine(None), |it| Ok(it.engine.clone()))?)
     }
 
     fn single(&self) -> Result<Arc<Runtime>, Error> {

@@ -3,9 +3,9 @@
 use loopwright_types::Settings;
 use std::time::Duration;
 
-/// Ticks of gas that count as one millisecond of `guest.cpu_ms`. A tick is a thousand calls or loop steps
+/// Ticks of gas that count as one millisecond of `guest.cpu_ms`. A tick is a thousand steps (calls, loop turns, allocations)
 /// inside the guest, the same on every machine; this is what a typical one does in a millisecond.
-pub const GAS_PER_MS: u64 = 20;
+pub const GAS_PER_MS: u64 = 30;
 
 /// Linear memory beyond the heap limit: the image, the shadow stack and fragmentation.
 const OVERHEAD_BYTES: u64 = 24 << 20;

@@ -107,7 +107,7 @@ mod tests {
         let record = [4, 0, 0, 0, 1, 1, 2, u32::from_le_bytes(*b"42\0\0")];
         let chunk =
             |next: u32, len: u32, rest: &[u32]| memory(&[&[next, len, 0, 0], rest].concat());
-        let cases: [(&str, Vec<u8>, u32, Result<usize, &str>); 9] = [
+        let cases = [
             ("none", vec![], 0, Ok(0)),
             ("one record", chunk(0, 32, &record), 64, Ok(1)),
             ("pointer past the end", vec![0; 64], 1 << 30, Err("a chunk outside the memory")),
