@@ -80,10 +80,13 @@ fn a_terminal_gets_a_live_view_then_a_summary_then_the_result() {
     assert_eq!(bad, None, "{left:?}");
 }
 
+/// What is typed, variables, whether there is a live view, whether there are colours.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, bool);
+
 #[test]
 fn colours_and_the_live_view_go_where_they_are_not_wanted() {
     let place = place(PROGRAM);
-    let cases: [(&str, &[(&str, &str)], bool, bool); 4] = [
+    let cases: [Case<'_>; 4] = [
         ("run p.ts", &[("NO_COLOR", "1")], true, false),
         ("run p.ts", &[("TERM", "dumb")], false, false),
         ("run p.ts --quiet", &[], false, false),
