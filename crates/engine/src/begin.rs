@@ -83,7 +83,7 @@ impl Engine {
             active: None,
             held: false,
             lane: None,
-            reserved: [0.0; 3],
+            reserved: None,
             started: None,
             usage: Usage::default(),
             target,

@@ -14,6 +14,8 @@ type Figures = [f64; 3];
 pub(crate) struct Ledger {
     spent: Usage,
     reserved: Figures,
+    /// Attempts that have set something aside.
+    holders: usize,
     program: Figures,
     operator: Figures,
 }
@@ -48,7 +50,7 @@ impl Ledger {
         let ceiling = |n: u64, unit: f64| if n == 0 { BUDGET_NONE } else { n as f64 / unit };
         let operator = [BUDGET_NONE, ceiling(tokens, 1.0), ceiling(usd_micros, 1e6)];
         let spent = Usage::default();
-        Self { spent, reserved: [0.0; 3], program: figures(program), operator }
+        Self { spent, reserved: [0.0; 3], holders: 0, program: figures(program), operator }
     }
 
     /// Whether an attempt that may use up to `own` can start. A ceiling without a figure reserves
@@ -73,12 +75,18 @@ impl Ledger {
 
     /// Sets aside what an attempt may use.
     pub fn reserve(&mut self, own: Figures) {
+        self.holders += 1;
         self.each(own, |reserved, wanted| *reserved += wanted);
     }
 
     /// Gives back what was set aside.
     pub fn release(&mut self, own: Figures) {
+        assert!(self.holders > 0, "what was set aside is given back once");
+        self.holders -= 1;
         self.each(own, |reserved, wanted| *reserved = (*reserved - wanted).max(0.0));
+        if self.holders == 0 {
+            self.reserved = [0.0; 3]; // fractions of a dollar do not add up to nothing by themselves
+        }
     }
 
     fn each(&mut self, own: Figures, apply: impl Fn(&mut f64, f64)) {
@@ -125,6 +133,16 @@ mod tests {
         assert_eq!(ledger.admit(figures(None)), Admission::Fits);
         ledger.charge(Usage { output_tokens: 50, ..Usage::default() });
         assert_eq!(ledger.admit(figures(None)), Admission::ProgramSpent);
+    }
+
+    #[test]
+    fn nothing_stays_set_aside_when_everyone_has_given_back() {
+        let usd = |usd: f64| figures(Some(Budget { usd: Some(usd), ..Budget::default() }));
+        let program = Budget { usd: Some(0.05), ..Budget::default() };
+        let mut ledger = Ledger::new(Some(program), 0, 0);
+        (0..3).for_each(|_| ledger.reserve(usd(0.1)));
+        (0..3).for_each(|_| ledger.release(usd(0.1)));
+        assert_eq!(ledger.admit(usd(0.05)), Admission::Fits);
     }
 
     #[test]

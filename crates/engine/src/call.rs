@@ -50,7 +50,7 @@ pub(crate) struct Call {
     /// The lane whose slot the active attempt holds.
     pub lane: Option<SubagentIndex>,
     /// What the active attempt set aside: output tokens, all tokens, US dollars.
-    pub reserved: [f64; 3],
+    pub reserved: Option<[f64; 3]>,
     /// When the first attempt was decided.
     pub started: Option<Micros>,
     /// All attempts' usage together.

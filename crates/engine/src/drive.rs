@@ -4,7 +4,7 @@
 use crate::Engine;
 use loopwright_host::{Guests, RunHost};
 use loopwright_protocol::{Command, Entry, Event, TurnReport};
-use loopwright_types::{Diagnostic, Micros, RunStatus};
+use loopwright_types::{Code, Diagnostic, Micros, RunStatus};
 use std::collections::VecDeque;
 
 /// How [`drive`] ended: the run's last entry is durable.
@@ -37,9 +37,8 @@ pub fn drive(
                 match command {
                     Command::StartGuest { guest, start } => {
                         if let Err(error) = guests.start(guest, &start) {
-                            let report = TurnReport { stop: Some(error), ..TurnReport::default() };
-                            let (report, now) = (Box::new(report), host.now());
-                            reports.push(Event::Turned { guest, report, now });
+                            let report = Box::new(not_started(error));
+                            reports.push(Event::Turned { guest, report, now: host.now() });
                         }
                     }
                     Command::Turn { guest, input } => {
@@ -69,4 +68,11 @@ pub fn drive(
         host.next(&mut arrived)?;
         events.extend(arrived.drain(..));
     }
+}
+
+/// A guest that did not start has had its only turn. Where the machine had no room for it that is no
+/// outcome of its program.
+fn not_started(error: Diagnostic) -> TurnReport {
+    let stop_is_external = error.code == Code::SANDBOX_SETUP;
+    TurnReport { stop: Some(error), stop_is_external, ..TurnReport::default() }
 }

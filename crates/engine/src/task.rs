@@ -50,7 +50,7 @@ impl Engine {
             match self.ledger.admit(own) {
                 Admission::Fits => {
                     self.ledger.reserve(own);
-                    self.calls[id.0 as usize].reserved = own;
+                    self.calls[id.0 as usize].reserved = Some(own);
                     let reask = self.task(id).feedback.is_some();
                     let work = self.task_work(id);
                     self.start_attempt(id, Some(lane), work, reask);
@@ -236,10 +236,12 @@ impl Engine {
         if call.active.take().is_none() {
             return;
         }
-        let reserved = std::mem::take(&mut call.reserved);
+        let reserved = call.reserved.take();
         let (lane, tool) = (call.lane.take(), call.kind == CallKind::Tool);
         self.active -= 1;
-        self.ledger.release(reserved);
+        if let Some(reserved) = reserved {
+            self.ledger.release(reserved);
+        }
         match lane {
             Some(lane) if tool => self.tool_lane.release(lane),
             Some(lane) => self.lanes.release(lane),

@@ -2,7 +2,7 @@
 
 use crate::books::Books;
 use loopwright_protocol::{Entry, RunFinish};
-use loopwright_types::{Attempt, CallId, GuestId, Micros, RunStatus, Usage};
+use loopwright_types::{Attempt, CallId, GuestId, Micros, RunStatus, ScopeId, Usage};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the journal says, gathered in one pass.
@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 struct Gathered {
     calls: BTreeMap<CallId, GuestId>,
     settled: BTreeSet<CallId>,
+    /// Scopes that were cancelled, and calls made in them afterwards.
+    cancelled: BTreeSet<(GuestId, ScopeId)>,
+    refused: BTreeSet<CallId>,
     delivered: Vec<CallId>,
     intents: HashMap<(CallId, Attempt), Micros>,
     ended: BTreeSet<(CallId, Attempt)>,
@@ -55,6 +58,12 @@ impl Gathered {
                 let next = self.calls.len() as u32;
                 self.demand(call.call.0 == next, || format!("call {} out of order", call.call));
                 self.calls.insert(call.call, call.guest);
+                if self.cancelled.contains(&(call.guest, call.scope)) {
+                    self.refused.insert(call.call);
+                }
+            }
+            Entry::ScopeCancelled { guest, scope, .. } => {
+                self.cancelled.insert((*guest, *scope));
             }
             Entry::AttemptStarted(start) => {
                 self.intents.insert((start.call, start.attempt), start.now);
@@ -71,6 +80,8 @@ impl Gathered {
                 }
             }
             Entry::Settled(settled) => {
+                let sent = settled.attempts > 0 && self.refused.contains(&settled.call);
+                self.demand(!sent, || format!("{} sent from a cancelled scope", settled.call));
                 let known = self.calls.contains_key(&settled.call);
                 self.demand(known, || format!("{} settled, never called", settled.call));
                 self.settled.insert(settled.call);

@@ -67,7 +67,7 @@ fn nothing_is_written_after_the_run_has_parked() {
     // The deadline of the parked approval falls between the last entry and its sync.
     let simulation =
         simulation().setup(|setup| setup.sync_delay = Micros::from_millis(20)).plans(absent);
-    let script = Step::approve("go on?").with("deadlineMs", 50);
+    let script = Step::approve("go on?").with("deadlineMs", 30);
     let run = run(simulation, script);
     assert_eq!(run.finish().status, RunStatus::Parked);
 }

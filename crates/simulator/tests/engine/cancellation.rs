@@ -102,6 +102,17 @@ fn a_call_in_a_cancelled_scope_is_refused_at_once() {
 }
 
 #[test]
+fn a_scope_made_in_a_cancelled_one_is_cancelled_too() {
+    let stubborn = Step::seq([
+        Step::catch(Step::task("never")),
+        Step::quorum(1, [Step::task("never"), Step::deadline(9, Step::task("never"))]),
+    ]);
+    let run = run(simulation().plans(timed), Step::deadline(50, stubborn));
+    assert_eq!(run.books.executions.len(), 1, "only the first task goes out");
+    assert_eq!(run.elapsed, Micros::from_millis(50));
+}
+
+#[test]
 fn cancellation_reaches_the_calls_of_nested_programs() {
     let inner = Step::all([Step::task("never"), Step::sleep(99_999), Step::workflow("inmost")]);
     let inmost = Step::all([Step::task("never"), Step::task("never")]);

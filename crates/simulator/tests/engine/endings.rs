@@ -142,6 +142,20 @@ fn a_guest_that_is_stopped_fails_the_run_and_says_whether_that_is_an_outcome() {
 }
 
 #[test]
+fn a_run_stopped_from_outside_is_replayed_as_far_as_its_journal_goes() {
+    // Stopped from outside in the turn of its second call; the replay, which nothing stops, goes further.
+    let script = |stopped: bool| {
+        let why = Diagnostic::new(Code::GUEST_SAFETY_STOP, "did not answer");
+        let end = if stopped { Step::stop(why, true) } else { Step::value(0) };
+        Step::seq([Step::task("a"), Step::all([Step::task("b"), end, Step::task("c")])])
+    };
+    let run = end(script(true));
+    let mut guests = loopwright_simulator::ScriptedGuests::new().with("main", script(false));
+    let replayed = loopwright_engine::replay(run.entries, &mut guests, 1);
+    assert_eq!(replayed.unwrap().result, None);
+}
+
+#[test]
 fn a_guest_that_does_not_start_fails_the_run() {
     let simulation = simulation();
     let run = simulation.run(&mut loopwright_simulator::ScriptedGuests::new());

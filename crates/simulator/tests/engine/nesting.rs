@@ -1,7 +1,7 @@
 use crate::{failure, simulation};
 use loopwright_protocol::{Dispatch, Work};
 use loopwright_simulator::{Plan, Random, ScriptedGuests, Simulated, Simulation, Step, program};
-use loopwright_types::{Micros, RunStatus};
+use loopwright_types::{Code, Diagnostic, Micros, RunStatus};
 
 fn slow(dispatch: &Dispatch, _: &mut Random) -> Plan {
     match &dispatch.work {
@@ -55,6 +55,19 @@ fn a_nested_program_that_fails_fails_its_call_and_ends_what_it_began() {
         let failed = serde_json::json!({ "reason": "program", "code": "LW0511" });
         assert_eq!(run.result(), serde_json::json!([failed, "a"]));
         assert!(run.finish().failures[0].contains(message), "{:?}", run.finish().failures);
+    }
+}
+
+#[test]
+fn what_stops_a_nested_program_from_outside_is_no_outcome_of_its_call() {
+    let stop = Step::stop(Diagnostic::new(Code::GUEST_SAFETY_STOP, "did not answer"), true);
+    let no_room = simulation().saved(program("absent"));
+    for (simulation, name) in [(simulation(), "inner"), (no_room, "absent")] {
+        let main = Step::catch(Step::workflow(name));
+        let run = nested(simulation, main, Step::all([Step::task("a"), stop.clone()]));
+        let finish = run.finish();
+        assert_eq!((finish.status, finish.external), (RunStatus::Failed, true), "{name}");
+        assert_eq!(failure(&run, 0), "cancelled LW0504 after 1", "{name}");
     }
 }
 
