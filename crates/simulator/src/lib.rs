@@ -16,6 +16,7 @@ mod audit; // what must be true of a whole journal
 mod books; // the simulator's own record of a run
 mod guests; // guests made of steps
 mod host; // virtual clock, journal in memory, mock subagents
+mod mock; // the mock subagent as plans
 mod pen; // what a scripted guest writes with
 mod plan; // how mock subagents behave
 mod queue; // what will happen and when
@@ -28,6 +29,7 @@ mod watch; // guests whose deliveries go through the books
 pub use books::{Books, Execution, Load};
 pub use guests::{ScriptedGuests, program};
 pub use host::SimHost;
+pub use mock::MockPlans;
 pub use pen::Pen;
 pub use plan::{Latency, OnCancel, Plan, Plans, echo};
 pub use random::Random;
