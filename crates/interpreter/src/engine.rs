@@ -20,7 +20,7 @@ pub(crate) const SHADOW_STACK_BYTES: u32 = 256 << 10;
 /// How often the epoch moves while a guest runs.
 const TICK: Duration = Duration::from_millis(5);
 /// Ticks between asking a guest to stop and stopping it.
-const GRACE_TICKS: u64 = 20;
+const GRACE_TICKS: u64 = 10;
 
 /// Table entries: the guest's indirect functions, with room.
 const TABLE_ELEMENTS: usize = 20_000;
