@@ -185,8 +185,14 @@ impl Vm {
         self.store.data_mut().asked = false;
         self.store
             .set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 4).saturating_add(1));
-        let _running = Ticker::get().run();
-        work(self)
+        let running = Ticker::get().run();
+        let value = work(self);
+        drop(running);
+        if self.store.data().asked {
+            // Asked too late to matter: the next turn must not find the request.
+            self.write(control::INTERRUPT, &[0; 4]);
+        }
+        value
     }
 
     /// Copies `bytes` and a NUL into the guest's heap; 0 when it is full.

@@ -303,6 +303,25 @@ fn the_safety_stop_ends_what_gas_does_not_see() {
 }
 
 #[test]
+fn interpreters_are_shared_and_guests_move_between_threads() {
+    fn shared<T: Send + Sync + Clone>() {}
+    fn moves<T: Send>() {}
+    shared::<Interpreter>();
+    moves::<loopwright_interpreter::Guest>();
+    let mut guest = started(bare(), "await agent(1); await agent(2); 'end'");
+    let records = std::thread::spawn(move || {
+        let first = guest.turn(&TurnInput::default()).unwrap();
+        (guest, first.records)
+    });
+    let (mut guest, records) = records.join().unwrap();
+    let completion =
+        Completion { slot: Slot(records[0].id), status: CompletionStatus::Done, json: b"1" };
+    let output =
+        guest.turn(&TurnInput { completions: &[completion], ..TurnInput::default() }).unwrap();
+    assert_eq!(text(&output.records[0]), r#"{"prompt":2}"#);
+}
+
+#[test]
 fn output_over_the_limit_of_a_turn_stops_the_guest() {
     let limits = Limits { output_bytes: 100_000, ..Limits::default() };
     for code in [
