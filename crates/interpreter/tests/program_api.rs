@@ -1,12 +1,22 @@
-//! The real prelude on the real guest, end to end: only that they fit; the prelude's own tests say what it does.
+//! The real prelude on the real guest, end to end: only that they fit. What the prelude does is in `prelude_*.rs`.
 
 mod common;
 use common::*;
+use loopwright_interpreter::RecordKind;
 
 #[test]
-fn the_prelude_makes_calls_and_gets_their_answers() {
-    let mut guest = started(real(), "return await agent('hello')");
-    let output = guest.turn(&Default::default()).unwrap();
-    println!("{:?}", output.records.iter().map(text).collect::<Vec<_>>());
-    assert_eq!(output.pending, 1);
+fn a_program_calls_through_the_prelude_and_gets_its_answers() {
+    let code = "
+        import_ = await import('loopwright:patterns');
+        const [a, b] = await parallel([() => agent('one'), () => task({ description: 'two' })]);
+        console.log(typeof import_.fanOut, Date.now());
+        [typeof a, typeof b]";
+    let records = run_echo(&mut started(real(), code)).unwrap();
+    let of = |wanted: fn(&RecordKind) -> bool| -> Vec<String> {
+        records.iter().filter(|record| wanted(&record.kind)).map(text).collect()
+    };
+    assert_eq!(of(|kind| matches!(kind, RecordKind::Call { .. })).len(), 2);
+    assert_eq!(of(|kind| *kind == RecordKind::Result), [r#"["object","object"]"#]);
+    assert_eq!(of(|kind| *kind == RecordKind::Log), [r#"{"level":"log","text":"function 0"}"#]);
+    assert!(of(|kind| matches!(kind, RecordKind::Unhandled | RecordKind::Error)).is_empty());
 }

@@ -291,7 +291,7 @@ fn the_safety_stop_ends_what_gas_does_not_see() {
     for code in [
         "\nfor (;;);",
         "\n'a'.repeat(1e6).replaceAll('a', 'b'.repeat(60)); new Array(5e6).fill(0).map((_, i) => -i).sort(); for(;;);",
-        "\nnew RegExp('a|'.repeat(1e5) + 'b')",
+        "\nnew RegExp('a|'.repeat(1e5) + 'b'); for(;;);",
     ] {
         let stop = guest_of(bare(), code, &limits)
             .turn(&TurnInput { gas: 1 << 50, ..TurnInput::default() });
