@@ -42,6 +42,10 @@ pub fn drive(
                         }
                     }
                     Command::Turn { guest, input } => {
+                        // What may start now does not wait for a program to compute.
+                        if outward.iter().any(|held| matches!(held, Command::Dispatch(_))) {
+                            host.submit(&mut outward)?;
+                        }
                         let failed = |event: &Event| matches!(event, Event::Turned { guest: of, .. } if *of == guest);
                         if !reports.iter().any(failed) {
                             let report = Box::new(guests.turn(guest, &input));
