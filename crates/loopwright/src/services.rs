@@ -7,6 +7,7 @@ use loopwright_protocol::{Dispatch, Json, Outcome, Work};
 use loopwright_tools::Tools;
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -47,7 +48,7 @@ impl Services {
         for number in 0..TOOL_THREADS {
             let queue = Arc::clone(&queue);
             let thread = std::thread::Builder::new().name(format!("tool-{number}"));
-            // Without a thread the jobs wait for the others; with none at all the process is beyond help.
+            // Without one the jobs wait for the others; without any the queue has no reader, which `run` reports.
             let _ = thread.spawn(move || serve(&queue));
         }
         Self {
@@ -65,24 +66,46 @@ impl Services {
     fn run(
         &self,
         key: Key,
-        reporter: Arc<dyn Reporter>,
+        reporter: &Arc<dyn Reporter>,
         own_thread: bool,
         work: impl FnOnce(&dyn Fn() -> bool) -> Outcome + Send + 'static,
     ) {
         let cancelled = Arc::new(AtomicBool::new(false));
         locked(&self.under_way).insert(key, Arc::clone(&cancelled));
         let under_way = Arc::clone(&self.under_way);
+        let report = Arc::clone(reporter);
         let job = move || {
-            let outcome = work(&|| cancelled.load(Ordering::Relaxed));
+            // A defect in a tool ends its call, not the run that waits for it.
+            let work = AssertUnwindSafe(|| work(&|| cancelled.load(Ordering::Relaxed)));
+            let outcome =
+                catch_unwind(work).unwrap_or_else(|_| failed("it panicked; please report this"));
             locked(&under_way).remove(&key);
-            reporter.ended(key.0, key.1, outcome, Usage::default());
+            report.ended(key.0, key.1, outcome, Usage::default());
         };
-        if own_thread {
-            std::thread::spawn(job);
+        let taken = if own_thread {
+            std::thread::Builder::new().name("question".to_owned()).spawn(job).is_ok()
         } else {
-            let _ = self.jobs.send(Box::new(job));
+            self.jobs.send(Box::new(job)).is_ok()
+        };
+        if !taken {
+            locked(&self.under_way).remove(&key);
+            reporter.ended(
+                key.0,
+                key.1,
+                failed("no thread could be started for it"),
+                Usage::default(),
+            );
         }
     }
+}
+
+/// The end of a call that this driver itself could not carry out.
+fn failed(why: &str) -> Outcome {
+    Outcome::Failed(Failure::new(
+        Reason::Provider,
+        Code::TOOL_FAILED,
+        format!("the call failed: {why}"),
+    ))
 }
 
 fn serve(queue: &Mutex<Receiver<Job>>) {
@@ -102,17 +125,17 @@ impl Driver for Services {
             Work::Task(_) => self.subagents.dispatch(dispatch, reporter),
             Work::Tool { name, args } => {
                 let tools = Arc::clone(&self.tools);
-                self.run(key, reporter, false, move |cancelled| {
+                self.run(key, &reporter, false, move |cancelled| {
                     call_tool(&tools, &name, &args, cancelled)
                 });
             }
             Work::LoadProgram { name } => {
                 let workspace = self.workspace.clone();
-                self.run(key, reporter, false, move |_| load_program(&workspace, &name));
+                self.run(key, &reporter, false, move |_| load_program(&workspace, &name));
             }
             Work::Approve(request) => {
                 let (approver, asking) = (Arc::clone(&self.approver), Arc::clone(&self.asking));
-                self.run(key, reporter, true, move |cancelled| {
+                self.run(key, &reporter, true, move |cancelled| {
                     let _one_at_a_time = locked(&asking);
                     match approver.ask(&request, cancelled) {
                         Answer::Given(answer) => Outcome::Done(answer),
@@ -169,5 +192,64 @@ fn load_program(workspace: &std::path::Path, name: &str) -> Outcome {
     match loaded {
         Ok((_, text)) => Outcome::Done(Json::of(&text)),
         Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approve::Unattended;
+    use loopwright_protocol::{ApproveRequest, Progress};
+    use loopwright_types::RunId;
+
+    struct Ends(Sender<Outcome>);
+
+    impl Reporter for Ends {
+        fn ended(&self, _: CallId, _: Attempt, outcome: Outcome, _: Usage) {
+            self.0.send(outcome).unwrap();
+        }
+        fn progressed(&self, _: CallId, _: Attempt, _: Progress) {}
+    }
+
+    struct Panics;
+
+    impl Approver for Panics {
+        fn ask(&self, _: &ApproveRequest, _: &dyn Fn() -> bool) -> Answer {
+            panic!("a defect of the approver, on purpose")
+        }
+    }
+
+    struct NoSubagents;
+
+    impl Driver for NoSubagents {
+        fn dispatch(&self, _: Dispatch, _: Arc<dyn Reporter>) {}
+        fn cancel(&self, _: CallId, _: Attempt) {}
+        fn shutdown(&self) {}
+    }
+
+    #[test]
+    fn a_question_that_panics_or_finds_nobody_still_ends_its_call() {
+        let approvers: [(Arc<dyn Approver>, Code); 2] =
+            [(Arc::new(Panics), Code::TOOL_FAILED), (Arc::new(Unattended), Code::PARKED)];
+        for (approver, code) in approvers {
+            let directory = tempfile::tempdir().unwrap();
+            let tools = Tools::new(directory.path(), &[], 1000).unwrap();
+            let workspace = directory.path().to_owned();
+            let services = Services::new(Arc::new(NoSubagents), tools, approver, workspace);
+            let (sender, ends) = channel();
+            let request = Json::parse(r#"{"question":"go on?"}"#.to_owned()).unwrap();
+            services.dispatch(
+                Dispatch {
+                    run: RunId::parse("test").unwrap(),
+                    call: CallId(0),
+                    attempt: Attempt(1),
+                    timeout: None,
+                    work: Work::Approve(request.read().unwrap()),
+                },
+                Arc::new(Ends(sender)),
+            );
+            let Outcome::Failed(failure) = ends.recv().unwrap() else { panic!("nobody answered") };
+            assert_eq!(failure.code, code);
+        }
     }
 }
