@@ -3,17 +3,19 @@
 
 use crate::call::bits;
 use crate::options::Options;
-use loopwright_protocol::{Completion, CompletionStatus, Json, Outcome, SettleEntry, Subagent};
+use loopwright_protocol::{Completion, CompletionStatus, Json, Outcome, SettleEntry, Subagent, Tool};
 use loopwright_types::{Failure, Slot};
 
 /// The config object of the bridge.
 pub(crate) fn config(
-    tools: &[String],
+    tools: &[Tool],
     subagents: &[Subagent],
     options: &Options,
     args: Option<&Json>,
 ) -> Json {
     let names: Vec<&str> = subagents.iter().map(|subagent| subagent.name.as_str()).collect();
+    let tools: Vec<&str> =
+        tools.iter().filter(|tool| tool.programs).map(|tool| tool.name.as_str()).collect();
     let [bytes, depth, keys] = options.value_limits;
     let mut config = serde_json::json!({
         "tools": tools,

@@ -8,7 +8,7 @@ use crate::lanes::{Lanes, SubagentIndex};
 use crate::options::Options;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
-    Command, Entry, Event, GuestStart, Json, ProgramText, RunStart, Subagent,
+    Command, Entry, Event, GuestStart, Json, ProgramText, RunStart, Subagent, Tool,
 };
 use loopwright_types::{Attempt, CallId, GuestId, Micros, RunId};
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +21,7 @@ pub struct Engine {
     pub(crate) options: Options,
     pub(crate) subagents: Vec<Subagent>,
     pub(crate) names: HashMap<String, SubagentIndex>,
-    pub(crate) tools: Vec<String>,
+    pub(crate) tools: Vec<Tool>,
     pub(crate) now: Micros,
     pub(crate) guests: Vec<Guest>,
     pub(crate) calls: Vec<Call>,

@@ -33,7 +33,7 @@ impl Engine {
                 self.start_attempt(
                     id,
                     Some(0),
-                    Work::Tool { name: tool.name, args: tool.args },
+                    Work::Tool { name: tool.name, args: tool.args, root: None },
                     false,
                 );
             }
@@ -105,6 +105,7 @@ impl Engine {
             tools: request.tools.clone(),
             max_turns: request.max_turns,
             effort: request.effort.clone(),
+            root: None,
             feedback: task.feedback.clone(),
         }))
     }

@@ -137,7 +137,12 @@ fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, i64)> {
         tasks: found.get(8)?,
         done: found.get(9)?,
         failed: found.get(10)?,
-        usage: Usage { input_tokens: big(11)?, output_tokens: big(12)?, usd_micros: big(13)? },
+        usage: Usage {
+            input_tokens: big(11)?,
+            output_tokens: big(12)?,
+            usd_micros: big(13)?,
+            ..Usage::default()
+        },
         result: text(14)?,
         error: text(15)?,
         entries: big(16)?,

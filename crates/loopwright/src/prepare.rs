@@ -96,7 +96,8 @@ impl Run {
                 seed => seed,
             },
             subagents: definitions(&registry),
-            tools: tools.names(),
+            tools: tools.tools(),
+            models: Vec::new(),
             workspace: workspace.display().to_string(),
             settings,
         };
@@ -171,6 +172,9 @@ fn definitions(registry: &Registry) -> Vec<Subagent> {
             effects: Effects::None,
             concurrency: None,
             tools: None,
+            tools_denied: Vec::new(),
+            system_prompt: String::new(),
+            max_turns: None,
             digest: Digest::of(error.message.as_bytes()),
             source: error.location.as_ref().map(|location| location.file.clone()),
         });

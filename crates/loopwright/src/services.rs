@@ -123,11 +123,15 @@ impl Driver for Services {
         let key = (dispatch.call, dispatch.attempt);
         match dispatch.work {
             Work::Task(_) => self.subagents.dispatch(dispatch, reporter),
-            Work::Tool { name, args } => {
+            Work::Tool { name, args, .. } => {
                 let tools = Arc::clone(&self.tools);
                 self.run(key, &reporter, false, move |cancelled| {
                     call_tool(&tools, &name, &args, cancelled)
                 });
+            }
+            Work::Model(_) | Work::Worktree(_) => {
+                let (failure, usage) = (failed("nothing serves it"), Usage::default());
+                reporter.ended(key.0, key.1, failure, usage);
             }
             Work::LoadProgram { name } => {
                 let workspace = self.workspace.clone();

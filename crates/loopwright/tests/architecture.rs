@@ -13,11 +13,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("schema", &["types"]),
     ("program", &["types", "schema"]),
     ("host", &["protocol", "types"]),
+    ("agent", &["protocol", "schema", "types"]),
+    ("providers", &["host", "protocol", "types"]),
+    ("mcp", &["host", "protocol", "types"]),
+    ("acp", &["host", "protocol", "types"]),
+    ("worktrees", &["protocol", "types"]),
+    ("fakes", &[]),
     ("interpreter", &["types", "host", "protocol"]),
-    ("engine", &["protocol", "schema", "host", "types"]),
+    ("engine", &["protocol", "schema", "host", "types", "agent"]),
     ("journal", &["host", "protocol", "types"]),
     ("tools", &["host", "protocol", "types"]),
-    ("subagents", &["host", "protocol", "schema", "types", "tools"]),
+    ("subagents", &["host", "protocol", "schema", "types", "tools", "acp"]),
     (
         "simulator",
         &["engine", "host", "interpreter", "program", "protocol", "schema", "subagents", "types"],
@@ -35,13 +41,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "subagents",
             "tools",
             "types",
+            "providers",
+            "mcp",
+            "acp",
+            "worktrees",
         ],
     ),
     ("cli", &["loopwright", "simulator", "types", "program", "protocol", "journal", "subagents"]),
 ];
 
 /// Rooms that decide without touching the world, and crates that would let them touch it.
-const PURE: &[&str] = &["types", "protocol", "schema", "program", "engine", "host"];
+const PURE: &[&str] = &["types", "protocol", "schema", "program", "engine", "host", "agent"];
 const WORLDLY: &[&str] = &[
     "tokio",
     "mio",

@@ -92,7 +92,13 @@ pub enum Work {
         name: String,
         /// The arguments.
         args: Json,
+        /// The directory it works in, where that is not the workspace: a subagent's worktree.
+        root: Option<String>,
     },
+    /// Ask a model once; the value is a [`crate::ModelReply`].
+    Model(Box<crate::ModelRequest>),
+    /// Make or finish a git worktree; the value is a [`crate::Worktree`] or a [`crate::WorktreeReport`].
+    Worktree(crate::WorktreeWork),
     /// Ask a person; the value is the choice, `true` or `false`.
     Approve(crate::ApproveRequest),
     /// Find a saved program; the value is a [`crate::ProgramText`].
@@ -121,6 +127,8 @@ pub struct TaskWork {
     pub max_turns: Option<u32>,
     /// How hard the model should think.
     pub effort: Option<String>,
+    /// The directory it works in, where that is not the workspace: its worktree.
+    pub root: Option<String>,
     /// What was wrong with the answer before.
     pub feedback: Option<Feedback>,
 }

@@ -1,7 +1,7 @@
 //! Journal entries: what a run did, in the order in which it became true. Everything shown of a run is
 //! derived from these, and replay needs nothing else.
 
-use crate::{CallKind, Json, Outcome, ProgramText, Progress, Subagent};
+use crate::{CallKind, Json, Model, Outcome, ProgramText, Progress, Subagent, Tool};
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
     RunId, RunStatus, ScopeId, Settings, Slot, TurnId, Usage,
@@ -143,8 +143,11 @@ pub struct RunStart {
     pub seed: u64,
     /// Subagent definitions in reach.
     pub subagents: Vec<Subagent>,
-    /// Tools in reach.
-    pub tools: Vec<String>,
+    /// Tools in reach of programs and subagents.
+    pub tools: Vec<Tool>,
+    /// Models in reach, with their prices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Model>,
     /// The workspace directory, for people.
     pub workspace: String,
 }

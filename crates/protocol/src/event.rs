@@ -89,4 +89,8 @@ pub enum Progress {
     },
     /// A line for people.
     Message(String),
+    /// The first byte of a model's response arrived. Decides who goes next; not journalled.
+    Began,
+    /// The limits that a provider told with its response. Decides who goes next; not journalled.
+    Limits(crate::ProviderLimits),
 }

@@ -6,9 +6,12 @@ mod command; // what the engine asks of its host
 mod entry; // what is journalled
 mod event; // what the host tells the engine
 mod json; // JSON text that is passed on unread
+mod model; // what is asked of a model, and its answer
 mod request; // what a guest's call asks for
 mod subagent; // a subagent definition as plain data
+mod tool; // a tool as plain data
 mod turn; // one settle-and-pump of one guest
+mod worktree; // git worktrees as plain data
 
 pub use command::{Command, Dispatch, Feedback, TaskWork, TimerId, Work};
 pub use entry::{
@@ -17,12 +20,18 @@ pub use entry::{
 };
 pub use event::{Event, Outcome, Progress};
 pub use json::Json;
+pub use model::{
+    Block, Finish, Message, Model, ModelReply, ModelRequest, Price, ProviderLimits, ToolResult,
+    ToolSpec, Window,
+};
 pub use request::{
     ApproveRequest, Budget, CallKind, Fallback, Request, SleepRequest, TaskRequest, ToolRequest,
     WorkflowRequest,
 };
 pub use subagent::Subagent;
+pub use tool::Tool;
 pub use turn::{
     BUDGET_NONE, Completion, CompletionStatus, GuestStart, MainState, ProgramText, Record,
     RecordKind, TurnInput, TurnReport,
 };
+pub use worktree::{Worktree, WorktreeReport, WorktreeWork};

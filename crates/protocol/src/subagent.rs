@@ -25,6 +25,15 @@ pub struct Subagent {
     /// Its tools; absent is all that are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
+    /// The tools it must not use, though they are among those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools_denied: Vec<String>,
+    /// Its system prompt, where a model serves it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub system_prompt: String,
+    /// Turn limit of its loop, where the task gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
     /// Digest of the whole definition, system prompt and driver settings included.
     pub digest: Digest,
     /// The file it came from, for people; absent for built-in ones.

@@ -184,7 +184,7 @@ impl Books {
         });
         match &dispatch.work {
             Work::Task(task) => self.begin_task(&task.subagent),
-            Work::Tool { .. } => {
+            Work::Tool { .. } | Work::Model(_) | Work::Worktree(_) => {
                 self.load.tools += 1;
                 self.peak.tools = self.peak.tools.max(self.load.tools);
                 let kept = self.load.tools <= self.caps.run;
@@ -292,6 +292,8 @@ fn served_by(work: &Work) -> (String, String) {
         Work::Tool { name, .. } => (TOOL.to_owned(), name.clone()),
         Work::Approve(approve) => ("approve".to_owned(), approve.question.clone()),
         Work::LoadProgram { name } => ("workflow".to_owned(), name.clone()),
+        Work::Model(request) => (request.model.clone(), "model".to_owned()),
+        Work::Worktree(_) => ("worktree".to_owned(), String::new()),
     }
 }
 

@@ -125,6 +125,8 @@ pub fn echo(dispatch: &Dispatch, _random: &mut Random) -> Plan {
         Work::Tool { args, .. } => Plan::done(args.read::<serde_json::Value>().unwrap_or_default()),
         Work::Approve(_) => Plan::done(true),
         Work::LoadProgram { name } => Plan::failed(unknown_program(name)),
+        Work::Model(request) => Plan::done(request.model.as_str()),
+        Work::Worktree(_) => Plan::done(serde_json::Value::Null),
     }
 }
 

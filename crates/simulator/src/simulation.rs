@@ -124,6 +124,7 @@ impl Simulation {
             seed,
             subagents: vec![subagent("general-purpose")],
             tools: Vec::new(),
+            models: Vec::new(),
             workspace: "/workspace".to_owned(),
         };
         let setup = Setup {
@@ -265,6 +266,9 @@ pub fn subagent(name: &str) -> Subagent {
         effects: Effects::None,
         concurrency: None,
         tools: None,
+        tools_denied: Vec::new(),
+        system_prompt: String::new(),
+        max_turns: None,
         digest: Digest::of(name.as_bytes()),
         source: None,
     }

@@ -164,6 +164,12 @@ impl Definition {
             effects: self.effects,
             concurrency: self.concurrency,
             tools: self.tools.clone(),
+            tools_denied: self.disallowed_tools.clone().unwrap_or_default(),
+            system_prompt: match self.runner {
+                Runner::Model => self.system_prompt.clone(),
+                _ => String::new(),
+            },
+            max_turns: self.max_turns,
             digest: self.digest(),
             source: self.source.clone(),
         }

@@ -107,6 +107,20 @@ impl Tools {
         self.allowed.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    /// The allowed tools as plain data for engine, journal and models.
+    pub fn tools(&self) -> Vec<loopwright_protocol::Tool> {
+        let allowed = Self::describe().into_iter().filter(|tool| self.allowed.contains(&tool.name));
+        let tool = |tool: Description| loopwright_protocol::Tool {
+            name: tool.name.to_owned(),
+            description: tool.doc.to_owned(),
+            input: loopwright_protocol::Json::of(&tool.arguments),
+            output: None,
+            effects: loopwright_types::Effects::None,
+            programs: true,
+        };
+        allowed.map(tool).collect()
+    }
+
     /// The name that a tool is known by, whatever way a program wrote it: `readFile` is `read_file`.
     pub fn resolve(&self, name: &str) -> Option<&'static str> {
         lookup(name).map(|tool| tool.name)

@@ -125,6 +125,10 @@ codes! {
     903 SETTINGS_FILE "the settings file cannot be read";
     904 USAGE "the command line cannot be understood";
     905 FILE_EXISTS "a file is in the way";
+    // 10xx: model providers.
+    // 11xx: MCP servers.
+    // 12xx: agents over the Agent Client Protocol.
+    // 13xx: worktrees.
 }
 
 #[cfg(test)]

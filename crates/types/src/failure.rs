@@ -1,6 +1,6 @@
 //! Why a call gave the program nothing: a typed reason, a stable code and text an author can act on.
 
-use crate::Code;
+use crate::{Code, Micros};
 use serde::{Deserialize, Serialize};
 
 /// The kind of failure, as programs see it in `TaskError.reason` and `settle()`.
@@ -41,6 +41,20 @@ impl Reason {
     }
 }
 
+/// What a failure of a provider asks of whoever decides what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureClass {
+    /// The same request fails again wherever it is sent: it is wrong, or not allowed.
+    Never,
+    /// The same request may succeed later: too many requests, an overload, a cut connection.
+    Wait,
+    /// The same request fails here again, but another model or provider may answer it.
+    Switch,
+    /// Nothing succeeds here before a person or the provider acts: a spent quota.
+    Park,
+}
+
 /// A failure of one attempt or one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -56,6 +70,12 @@ pub struct Failure {
     /// Whether the same attempt may succeed later.
     #[serde(default)]
     pub retryable: bool,
+    /// What a provider's failure asks for; absent for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FailureClass>,
+    /// How long the provider asked to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Micros>,
     /// Whether the request may have reached the subagent; `false` means nothing was sent, so a retry repeats nothing.
     #[serde(default = "yes")]
     pub sent: bool,
@@ -68,7 +88,16 @@ fn yes() -> bool {
 impl Failure {
     /// A failure that is final and whose request was sent; adjust the public fields where it is not.
     pub fn new(reason: Reason, code: Code, message: impl Into<String>) -> Self {
-        Self { reason, code, message: message.into(), hint: None, retryable: false, sent: true }
+        Self {
+            reason,
+            code,
+            message: message.into(),
+            hint: None,
+            retryable: false,
+            class: None,
+            retry_after: None,
+            sent: true,
+        }
     }
 
     /// The same with a hint.
@@ -82,6 +111,14 @@ impl Failure {
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
+        self
+    }
+
+    /// The same as a provider's failure of this class.
+    #[must_use]
+    pub fn class(mut self, class: FailureClass) -> Self {
+        self.class = Some(class);
+        self.retryable = class == FailureClass::Wait;
         self
     }
 

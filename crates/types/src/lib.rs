@@ -10,7 +10,7 @@ mod usage; // tokens and money
 
 pub use codes::{CODES, Code};
 pub use diagnostic::{Diagnostic, Location};
-pub use failure::{Failure, Reason};
+pub use failure::{Failure, FailureClass, Reason};
 pub use id::{Attempt, CallId, Digest, GuestId, Micros, Position, RunId, ScopeId, Slot, TurnId};
 pub use settings::{SETTINGS, Setting, SettingError, SettingKind, SettingValue, Settings};
 pub use usage::{Effects, RunStatus, Usage};

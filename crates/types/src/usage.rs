@@ -12,6 +12,12 @@ pub struct Usage {
     /// Output tokens.
     #[serde(alias = "outputTokens", skip_serializing_if = "is_zero")]
     pub output_tokens: u64,
+    /// Input tokens read from a provider's prompt cache; part of `input_tokens`.
+    #[serde(alias = "cacheReadTokens", skip_serializing_if = "is_zero")]
+    pub cache_read_tokens: u64,
+    /// Input tokens written to it; part of `input_tokens`.
+    #[serde(alias = "cacheWriteTokens", skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u64,
     /// Money in millionths of a US dollar.
     #[serde(alias = "usdMicros", skip_serializing_if = "is_zero")]
     pub usd_micros: u64,
@@ -27,6 +33,8 @@ impl Usage {
     pub fn add(&mut self, other: Self) {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
         self.usd_micros = self.usd_micros.saturating_add(other.usd_micros);
     }
 

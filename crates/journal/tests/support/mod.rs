@@ -88,7 +88,7 @@ pub fn settled(call: u32, fallback: bool) -> Entry {
         now: Micros(3_000_000),
         outcome: Outcome::Done(Json::of(&answer)),
         attempts: 1,
-        usage: Usage { input_tokens: 120, output_tokens: 30, usd_micros: 5 },
+        usage: Usage { input_tokens: 120, output_tokens: 30, usd_micros: 5, ..Usage::default() },
         started: Some(Micros(2_000_000)),
         fallback,
         subagent: None,
@@ -140,7 +140,7 @@ pub fn finished(result: &str, tasks: u32, done: u32) -> Entry {
         error: None,
         external: false,
         failures: Vec::new(),
-        usage: Usage { input_tokens: 240, output_tokens: 60, usd_micros: 10 },
+        usage: Usage { input_tokens: 240, output_tokens: 60, usd_micros: 10, ..Usage::default() },
         tasks,
         done,
     }))

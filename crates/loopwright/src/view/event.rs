@@ -158,6 +158,7 @@ fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
             let (pid, text) = match progress {
                 Progress::Process { pid, .. } => (Some(*pid), None),
                 Progress::Message(text) => (None, Some(text.as_str())),
+                Progress::Began | Progress::Limits(_) => (None, None),
             };
             Out { attempt: Some(attempt.0), pid, text, ..event(*call, "progress", Some(*now)) }
         }

@@ -391,6 +391,8 @@ fn less(all: Usage, counted: Usage) -> Usage {
     Usage {
         input_tokens: all.input_tokens.saturating_sub(counted.input_tokens),
         output_tokens: all.output_tokens.saturating_sub(counted.output_tokens),
+        cache_read_tokens: all.cache_read_tokens.saturating_sub(counted.cache_read_tokens),
+        cache_write_tokens: all.cache_write_tokens.saturating_sub(counted.cache_write_tokens),
         usd_micros: all.usd_micros.saturating_sub(counted.usd_micros),
     }
 }

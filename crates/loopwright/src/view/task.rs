@@ -86,6 +86,7 @@ impl TaskDetail {
                         }
                         attempt.messages.push(text.clone());
                     }
+                    Progress::Began | Progress::Limits(_) => {}
                 }
             }
             Entry::AttemptEnded(end) if end.call == wanted => {

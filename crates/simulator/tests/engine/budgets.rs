@@ -7,7 +7,7 @@ use serde_json::json;
 /// Each attempt uses 10 output tokens, 20 tokens in all and 1,000 millionths of a dollar in 10 ms.
 fn costing(_: &Dispatch, _: &mut Random) -> Plan {
     Plan::done("ok")
-        .using(Usage { input_tokens: 10, output_tokens: 10, usd_micros: 1000 })
+        .using(Usage { input_tokens: 10, output_tokens: 10, usd_micros: 1000, ..Usage::default() })
         .after_ms(10)
 }
 

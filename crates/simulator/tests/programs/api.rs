@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 fn plan(dispatch: &Dispatch, _: &mut Random) -> Plan {
     let Work::Task(task) = &dispatch.work else { return Plan::done("contents").after_ms(1) };
-    let usage = Usage { input_tokens: 4, output_tokens: 10, usd_micros: 100 };
+    let usage = Usage { input_tokens: 4, output_tokens: 10, usd_micros: 100, ..Usage::default() };
     let word = task.prompt.split(' ').next().unwrap_or_default();
     match word {
         "fail" => Plan::broken(),
@@ -23,7 +23,7 @@ fn plan(dispatch: &Dispatch, _: &mut Random) -> Plan {
 fn simulation(source: &str) -> Simulation {
     let simulation = Simulation::new(program("main.ts", source), 1).plans(plan);
     let mut simulation = simulation.set("task.backoff_ms", "0");
-    simulation.start.tools = vec!["read_file".to_owned()];
+    simulation.start.tools = vec![loopwright_protocol::Tool::reading("read_file")];
     simulation
 }
 

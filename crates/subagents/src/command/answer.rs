@@ -120,6 +120,8 @@ fn read_usage(raw: &RawValue) -> Result<Usage, String> {
     Ok(Usage {
         input_tokens: figure(["input_tokens", "inputTokens"], 1.0)?,
         output_tokens: figure(["output_tokens", "outputTokens"], 1.0)?,
+        cache_read_tokens: figure(["cache_read_tokens", "cacheReadTokens"], 1.0)?,
+        cache_write_tokens: figure(["cache_write_tokens", "cacheWriteTokens"], 1.0)?,
         usd_micros: if usd > 0 { usd } else { figure(["usd_micros", "usdMicros"], 1.0)? },
     })
 }

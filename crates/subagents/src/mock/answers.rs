@@ -254,7 +254,7 @@ fn usage(outcome: &Outcome, work: &TaskWork, definition: &Definition, output_tok
         Outcome::Done(json) if output_tokens == 0 => tokens(json.text().len()),
         Outcome::Done(_) => output_tokens,
     };
-    Usage { input_tokens, output_tokens, usd_micros: 0 }
+    Usage { input_tokens, output_tokens, ..Usage::default() }
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl Scene {
             seed: 1,
             subagents: Vec::new(),
             tools: Vec::new(),
+            models: Vec::new(),
             workspace: "/work".to_owned(),
         })));
         scene.turn();
@@ -101,7 +102,7 @@ impl Scene {
             now: self.now,
             outcome,
             attempts: 1,
-            usage: Usage { input_tokens: 1000, output_tokens: 250, usd_micros: 0 },
+            usage: Usage { input_tokens: 1000, output_tokens: 250, usd_micros: 0, ..Usage::default() },
             started: None,
             subagent: None,
             fallback: false,

@@ -54,6 +54,7 @@ impl Script {
             seed: 7,
             subagents: Vec::new(),
             tools: Vec::new(),
+            models: Vec::new(),
             workspace: "/work".to_owned(),
         };
         let entries = vec![Entry::RunStarted(Box::new(start))];
@@ -142,7 +143,7 @@ impl Script {
 
     pub(super) fn settle(&mut self, call: CallId, attempts: u32, outcome: Outcome) {
         let now = self.tick();
-        let usage = Usage { input_tokens: 900, output_tokens: 340, usd_micros: 12_300 };
+        let usage = Usage { input_tokens: 900, output_tokens: 340, usd_micros: 12_300, ..Usage::default() };
         self.entries.push(Entry::Settled(Box::new(SettleEntry {
             call,
             now,
@@ -193,7 +194,7 @@ impl Script {
             error: None,
             external: false,
             failures: failures.iter().map(|line| (*line).to_owned()).collect(),
-            usage: Usage { input_tokens: 1800, output_tokens: 690, usd_micros: 24_600 },
+            usage: Usage { input_tokens: 1800, output_tokens: 690, usd_micros: 24_600, ..Usage::default() },
             tasks: 4,
             done: 2,
         })));

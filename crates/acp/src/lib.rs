@@ -1,0 +1,1 @@
+//! Driver for agents that speak the Agent Client Protocol

@@ -1,0 +1,1 @@
+//! The loop of a model-backed subagent as a state machine

@@ -1,0 +1,1 @@
+//! Git worktrees that isolate subagents
