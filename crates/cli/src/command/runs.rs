@@ -45,7 +45,7 @@ struct UsageOut {
 }
 
 impl From<Usage> for UsageOut {
-    fn from(Usage { input_tokens, output_tokens, usd_micros, ..Usage::default() }: Usage) -> Self {
+    fn from(Usage { input_tokens, output_tokens, usd_micros, .. }: Usage) -> Self {
         Self { input_tokens, output_tokens, usd_micros }
     }
 }

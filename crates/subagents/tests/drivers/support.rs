@@ -120,6 +120,7 @@ impl Bench {
             tools: None,
             max_turns: None,
             effort: None,
+            root: None,
             feedback: None,
         };
         change(&mut work);
@@ -150,6 +151,9 @@ impl Bench {
                 }
                 Report::Progressed(Progress::Process { pid: own, start_ticks: ticks }) => {
                     (pid, start_ticks) = (own, ticks);
+                }
+                Report::Progressed(Progress::Began | Progress::Limits(_)) => {
+                    panic!("only models tell this")
                 }
                 Report::Ended(outcome, usage) => {
                     return Ended { outcome, usage, messages, pid, start_ticks };
