@@ -38,7 +38,8 @@ pub fn start(run: &str) -> RunStart {
         settings: Settings::default(),
         seed: 7,
         subagents: Vec::new(),
-        tools: vec!["ls".to_owned()],
+        tools: vec![loopwright_protocol::Tool::reading("ls")],
+        models: Vec::new(),
         workspace: "/workspace".to_owned(),
     }
 }

@@ -253,6 +253,7 @@ mod tests {
             input_tokens,
             output_tokens,
             usd_micros,
+            ..Usage::default()
         };
         let cases = [
             (r#"{"result": {"a": [1, null]}}"#, r#"{"a": [1, null]}"#, usage(0, 0, 0)),

@@ -15,6 +15,7 @@ fn work(prompt: &str, schema: Option<&str>) -> TaskWork {
         tools: None,
         max_turns: None,
         effort: None,
+        root: None,
         feedback: None,
     }
 }
