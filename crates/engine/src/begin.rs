@@ -82,6 +82,7 @@ impl Engine {
             attempts: 0,
             active: None,
             held: false,
+            ahead: None,
             lane: None,
             reserved: None,
             started: None,

@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub active: Option<Attempt>,
     /// Whether the active attempt's dispatch still waits for its intent to be durable.
     pub held: bool,
+    /// The number of the next attempt's intent, where it was written ahead of its slot.
+    pub ahead: Option<u64>,
     /// The lane whose slot the active attempt holds.
     pub lane: Option<SubagentIndex>,
     /// What the active attempt set aside: output tokens, all tokens, US dollars.

@@ -3,7 +3,9 @@
 
 use crate::call::bits;
 use crate::options::Options;
-use loopwright_protocol::{Completion, CompletionStatus, Json, Outcome, SettleEntry, Subagent, Tool};
+use loopwright_protocol::{
+    Completion, CompletionStatus, Json, Outcome, SettleEntry, Subagent, Tool,
+};
 use loopwright_types::{Failure, Slot};
 
 /// The config object of the bridge.

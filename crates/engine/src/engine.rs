@@ -39,6 +39,8 @@ pub struct Engine {
     pub(crate) ending: Option<Ending>,
     pub(crate) out: Vec<Command>,
     start: Option<Box<RunStart>>,
+    /// Attempts that went out on intents written ahead, not told yet.
+    pub(crate) dispatched: Vec<(CallId, Attempt)>,
     appended: u64,
     durable: u64,
     /// Commands that wait until the entry of this number is durable.
@@ -93,6 +95,7 @@ impl Engine {
             ending: None,
             out: Vec::new(),
             start: Some(Box::new(start)),
+            dispatched: Vec::new(),
             appended: 0,
             durable: 0,
             held: VecDeque::new(),
@@ -190,6 +193,15 @@ impl Engine {
         self.held.push_back((self.appended - 1, command));
     }
 
+    /// Holds a dispatch back until the entry of this number is durable; it may be already.
+    pub(crate) fn hold_until(&mut self, number: u64, command: Command) {
+        if number < self.durable {
+            return self.release(command);
+        }
+        let at = self.held.partition_point(|(other, _)| *other <= number);
+        self.held.insert(at, (number, command));
+    }
+
     /// Delivers a settled call once the last appended entry is durable.
     pub(crate) fn deliver_when_durable(&mut self, call: CallId) {
         self.undelivered.push_back((self.appended - 1, call));
@@ -198,6 +210,7 @@ impl Engine {
     fn on_synced(&mut self, count: u64) {
         assert!(count <= self.appended, "only what was appended can be durable");
         self.durable = self.durable.max(count);
+        self.tell_dispatched();
         while let Some((number, _)) = self.held.front()
             && *number < self.durable
             && let Some((_, command)) = self.held.pop_front()

@@ -147,6 +147,7 @@ impl Engine {
         let completions = settled.iter().filter_map(|call| self.completion(*call)).collect();
         let (now, budget) = (self.now, self.ledger.readable());
         let readable = budget.map(|figure| figure.is_finite().then_some(figure));
+        self.tell_dispatched();
         let turn = TurnId(self.turns);
         self.turns += 1;
         self.append(Entry::Turn(TurnEntry { turn, guest: id, now, budget: readable, settled }));

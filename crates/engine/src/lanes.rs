@@ -3,7 +3,7 @@
 
 use loopwright_types::CallId;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 /// Index of a subagent type in the run's list.
 pub(crate) type SubagentIndex = usize;
@@ -14,6 +14,31 @@ struct Lane {
     running: usize,
     running_max: usize,
     queue: BinaryHeap<Reverse<CallId>>,
+    /// Calls from the front of the queue whose intents are written ahead, oldest first.
+    ahead: VecDeque<CallId>,
+}
+
+impl Lane {
+    /// The oldest call that is still wanted, and whether its intent is written ahead.
+    fn oldest(&mut self, wanted: &impl Fn(CallId) -> bool) -> Option<(CallId, bool)> {
+        while self.ahead.front().is_some_and(|call| !wanted(*call)) {
+            self.ahead.pop_front();
+        }
+        while self.queue.peek().is_some_and(|Reverse(call)| !wanted(*call)) {
+            self.queue.pop();
+        }
+        let queued = self.queue.peek().map(|Reverse(call)| (*call, false));
+        // A retry goes back into the queue and may be older than what was taken from it.
+        self.ahead.front().map(|call| (*call, true)).into_iter().chain(queued).min()
+    }
+
+    fn take(&mut self, is_ahead: bool) {
+        if is_ahead {
+            self.ahead.pop_front();
+        } else {
+            self.queue.pop();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -23,7 +48,7 @@ struct Provider {
 }
 
 /// All queues of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
     providers: Vec<Provider>,
@@ -62,26 +87,53 @@ impl Lanes {
         if self.running >= self.running_max {
             return None;
         }
-        let mut best: Option<(CallId, SubagentIndex)> = None;
+        let mut best: Option<(CallId, bool, SubagentIndex)> = None;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
-            while lane.queue.peek().is_some_and(|Reverse(call)| !wanted(*call)) {
-                lane.queue.pop();
-            }
+            let oldest = lane.oldest(&wanted);
             let provider = &self.providers[lane.provider];
             let room = lane.running < lane.running_max && provider.running < provider.running_max;
-            if let Some(Reverse(call)) = lane.queue.peek().filter(|_| room)
-                && best.is_none_or(|(oldest, _)| *call < oldest)
+            if let Some((call, is_ahead)) = oldest.filter(|_| room)
+                && best.is_none_or(|(oldest, ..)| call < oldest)
             {
-                best = Some((*call, index));
+                best = Some((call, is_ahead, index));
             }
         }
-        let (call, index) = best?;
+        let (call, is_ahead, index) = best?;
         let lane = &mut self.lanes[index];
-        lane.queue.pop();
+        lane.take(is_ahead);
         lane.running += 1;
         self.providers[lane.provider].running += 1;
         self.running += 1;
         Some((index, call))
+    }
+
+    /// Takes the oldest calls out of the queues, up to `most` waiting in all, so that their intents can be
+    /// written before they have a slot; they go next all the same. A lane stops at the first call for which
+    /// `may` is false.
+    pub fn look_ahead(
+        &mut self,
+        most: usize,
+        wanted: impl Fn(CallId) -> bool,
+        may: impl Fn(CallId) -> bool,
+    ) -> Vec<CallId> {
+        let mut waiting: usize = self.lanes.iter().map(|lane| lane.ahead.len()).sum();
+        let mut taken = Vec::new();
+        for lane in &mut self.lanes {
+            while waiting < most
+                && let Some((call, false)) = lane.oldest(&wanted).map(|oldest| {
+                    // What is ahead already goes before the queue: look behind it.
+                    lane.queue.peek().map_or(oldest, |Reverse(call)| (*call, false))
+                })
+                && may(call)
+            {
+                lane.queue.pop();
+                let at = lane.ahead.partition_point(|other| *other < call);
+                lane.ahead.insert(at, call);
+                taken.push(call);
+                waiting += 1;
+            }
+        }
+        taken
     }
 
     /// Gives a slot back.

@@ -5,6 +5,7 @@
 //! budgets, cancellation, nested programs, how the run ends. What it never does: dispatch before the
 //! intent is durable, deliver before the result is durable.
 
+mod ahead; // intents written ahead of their slots
 mod begin; // a call begins
 mod budget; // what was spent and what may still be
 mod call; // one call's state

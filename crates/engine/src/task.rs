@@ -38,6 +38,13 @@ impl Engine {
                 );
             }
         }
+        if self.schedule_tasks() {
+            self.look_ahead();
+        }
+    }
+
+    /// Starts queued tasks; says whether it stopped for want of slots.
+    fn schedule_tasks(&mut self) -> bool {
         while let Some((lane, id)) =
             self.lanes.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
@@ -58,7 +65,7 @@ impl Engine {
                 Admission::Later if self.lanes.running() > 1 => {
                     self.lanes.release(lane);
                     self.lanes.push(lane, id);
-                    return;
+                    return false;
                 }
                 Admission::Later | Admission::ProgramSpent => {
                     self.lanes.release(lane);
@@ -71,6 +78,7 @@ impl Engine {
                 }
             }
         }
+        true
     }
 
     /// What the call may still use of its own ceiling.
@@ -83,11 +91,11 @@ impl Engine {
         own
     }
 
-    fn task(&self, id: CallId) -> &crate::call::Task {
+    pub(crate) fn task(&self, id: CallId) -> &crate::call::Task {
         self.calls[id.0 as usize].task.as_deref().expect("a call with a target has its task")
     }
 
-    fn task_mut(&mut self, id: CallId) -> &mut crate::call::Task {
+    pub(crate) fn task_mut(&mut self, id: CallId) -> &mut crate::call::Task {
         let call = &mut self.calls[id.0 as usize];
         call.task.as_deref_mut().expect("a call with a target has its task")
     }
@@ -111,7 +119,7 @@ impl Engine {
     }
 
     /// The effects an attempt may have: the definition's, tightened by the program.
-    fn effects(&self, id: CallId) -> Effects {
+    pub(crate) fn effects(&self, id: CallId) -> Effects {
         let call = &self.calls[id.0 as usize];
         match (&call.task, call.target) {
             (Some(task), Some(target)) => {
@@ -149,15 +157,19 @@ impl Engine {
             Work::Task(work) => Some(work.subagent.clone()),
             _ => None,
         };
+        let ahead = call.ahead.take();
         let effects = (effects != Effects::None).then_some(effects);
-        self.append(Entry::AttemptStarted(StartEntry {
-            call: id,
-            attempt,
-            now,
-            subagent,
-            effects,
-            reask,
-        }));
+        let number = match ahead {
+            Some(number) => {
+                self.dispatched.push((id, attempt));
+                number
+            }
+            None => {
+                let ahead = false;
+                let entry = StartEntry { call: id, attempt, now, subagent, effects, ahead, reask };
+                self.append(Entry::AttemptStarted(entry))
+            }
+        };
         let left = timeout.map(|timeout| began.after(timeout).since(now));
         if let (true, Some(timeout)) = (first, timeout) {
             let timer = TimerId::Deadline(id);
@@ -165,7 +177,7 @@ impl Engine {
         }
         let run = self.run.clone();
         let dispatch = Dispatch { run, call: id, attempt, timeout: left, work };
-        self.hold(Command::Dispatch(Box::new(dispatch)));
+        self.hold_until(number, Command::Dispatch(Box::new(dispatch)));
     }
 
     /// The whole task's time; approvals have their own deadline, tools the default.

@@ -87,6 +87,8 @@ impl Run {
             clock,
             timers: Timers::default(),
             under_way: 0,
+            gathered: Vec::new(),
+            gathering: None,
         };
         let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
         let mut guests = self.guests;

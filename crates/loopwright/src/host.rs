@@ -5,14 +5,14 @@ use crate::clock::Clock;
 use crate::timers::Timers;
 use loopwright_host::{Driver, Reporter, RunHost};
 use loopwright_journal::Writer;
-use loopwright_protocol::{Command, Event, Outcome, Progress};
+use loopwright_protocol::{Command, Entry, Event, Outcome, Progress};
 use loopwright_types::{Attempt, CallId, Diagnostic, Micros, Usage};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// Attempts that end together are journalled with one sync: while others are under way, an end waits this long for the
-/// next one, …
+/// What follows from the ends of attempts waits this long for the next end before it goes to the disk, so that
+/// attempts that end together are journalled with one sync, …
 const GATHER_GAP: Duration = Duration::from_micros(150);
 /// … and no longer than this altogether.
 const GATHER_MAX: Duration = Duration::from_micros(600);
@@ -56,45 +56,51 @@ pub(crate) struct LocalHost {
     pub timers: Timers,
     /// Attempts whose end has not been taken yet.
     pub under_way: usize,
+    /// Entries not handed to the writer yet, and since when they wait.
+    pub gathered: Vec<Entry>,
+    pub gathering: Option<Instant>,
 }
 
 impl LocalHost {
-    /// Takes a message; says whether it is the end of an attempt.
-    fn take(&mut self, message: Message, events: &mut Vec<Event>) -> Result<bool, Diagnostic> {
+    /// Takes a message. What follows from an end of an attempt may wait for the next one while there is one.
+    fn take(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
         let event = match message {
             Message::Event(event) => event,
             Message::JournalFailed(error) => return Err(error),
         };
-        let ended = matches!(event, Event::Ended { .. });
-        self.under_way -= usize::from(ended);
+        if matches!(event, Event::Ended { .. }) {
+            self.under_way -= 1;
+            self.gathering.get_or_insert_with(Instant::now);
+        }
         events.push(event);
-        Ok(ended)
+        Ok(())
     }
 
-    /// Takes everything that is there, and with an end those that come right after it.
-    fn gather(&mut self, mut ended: bool, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
-        let began = Instant::now();
-        loop {
-            while let Ok(message) = self.inbox.try_recv() {
-                ended |= self.take(message, events)?;
-            }
-            if !ended || self.under_way == 0 || began.elapsed() >= GATHER_MAX {
-                return Ok(());
-            }
-            match self.inbox.recv_timeout(GATHER_GAP) {
-                Ok(message) => self.take(message, events)?,
-                Err(_) => return Ok(()),
-            };
+    /// Hands what was gathered to the writer.
+    fn flush(&mut self) {
+        self.gathering = None;
+        if !self.gathered.is_empty() {
+            self.writer.append(std::mem::take(&mut self.gathered));
         }
+    }
+
+    /// How much longer gathered entries may wait; flushes those that may not.
+    fn patience(&mut self) -> Option<Duration> {
+        let since = self.gathering?;
+        let left = GATHER_MAX.saturating_sub(since.elapsed());
+        if self.under_way == 0 || left.is_zero() {
+            self.flush();
+            return None;
+        }
+        Some(left.min(GATHER_GAP))
     }
 }
 
 impl RunHost for LocalHost {
     fn submit(&mut self, commands: &mut Vec<Command>) -> Result<(), Diagnostic> {
-        let mut entries = Vec::new();
         for command in commands.drain(..) {
             match command {
-                Command::Append(entry) => entries.push(*entry),
+                Command::Append(entry) => self.gathered.push(*entry),
                 Command::Dispatch(dispatch) => {
                     self.under_way += 1;
                     self.driver.dispatch(*dispatch, Arc::clone(&self.reporter));
@@ -108,8 +114,8 @@ impl RunHost for LocalHost {
                 | Command::Finish { .. } => unreachable!("the drive loop keeps these to itself"),
             }
         }
-        if !entries.is_empty() {
-            self.writer.append(entries);
+        if self.gathering.is_none() || self.under_way == 0 {
+            self.flush();
         }
         Ok(())
     }
@@ -124,19 +130,22 @@ impl RunHost for LocalHost {
             while let Some(timer) = self.timers.pop(now) {
                 events.push(Event::Due { timer, now });
             }
-            self.gather(false, events)?;
+            while let Ok(message) = self.inbox.try_recv() {
+                self.take(message, events)?;
+            }
             if !events.is_empty() {
                 return Ok(());
             }
-            let waited = match self.timers.next() {
-                Some(at) => self.inbox.recv_timeout(Duration::from_micros(at.since(now).0)),
+            let patience = self.patience();
+            let due = self.timers.next().map(|at| Duration::from_micros(at.since(now).0));
+            let wait = patience.into_iter().chain(due).min();
+            let waited = match wait {
+                Some(wait) => self.inbox.recv_timeout(wait),
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match waited {
-                Ok(message) => {
-                    let ended = self.take(message, events)?;
-                    self.gather(ended, events)?;
-                }
+                Ok(message) => self.take(message, events)?,
+                Err(RecvTimeoutError::Timeout) if patience == wait => self.flush(),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     unreachable!("the host itself holds a sender through its reporter")

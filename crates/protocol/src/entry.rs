@@ -39,6 +39,14 @@ pub enum Entry {
     Called(Box<CallEntry>),
     /// An attempt is about to be dispatched: the intent.
     AttemptStarted(StartEntry),
+    /// Attempts whose intents were written ahead of their slots have gone out since the entry before. Tells
+    /// people when they really began; nothing is decided by it.
+    Dispatched {
+        /// When this was written.
+        now: Micros,
+        /// Which.
+        attempts: Vec<(CallId, Attempt)>,
+    },
     /// An attempt under way told something.
     Progressed {
         /// The call.
@@ -216,6 +224,9 @@ pub struct StartEntry {
     /// What running it may do; absent is `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Effects>,
+    /// Whether the attempt still waits for a slot: written ahead, so that it need not wait for the disk then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead: bool,
     /// Whether it takes a failed answer back to the subagent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reask: bool,
@@ -327,6 +338,7 @@ impl Entry {
             Self::Turn(_) => "turn",
             Self::Called(_) => "called",
             Self::AttemptStarted(_) => "attempt_started",
+            Self::Dispatched { .. } => "dispatched",
             Self::Progressed { .. } => "progressed",
             Self::AttemptEnded(_) => "attempt_ended",
             Self::Settled(_) => "settled",

@@ -5,7 +5,7 @@
 
 use crate::definition::{self, Definition, Problem, Runner, name_in_ruins};
 use loopwright_protocol::Subagent;
-use loopwright_types::{Code, Diagnostic, Failure, Position, Reason};
+use loopwright_types::{Code, Diagnostic, Effects, Failure, Position, Reason};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
@@ -135,6 +135,7 @@ impl Registry {
             own.model = Some(model.to_owned());
             if model == "mock" {
                 own.runner = Runner::Mock;
+                own.effects = Effects::None; // an invented answer changes nothing, whatever the definition is for
             }
             *definition = Arc::new(own);
         }

@@ -77,6 +77,7 @@ pub fn attempt(call: u32) -> Entry {
         now: Micros(2_000_000),
         subagent: None,
         effects: None,
+        ahead: false,
         reask: false,
     })
 }

@@ -117,6 +117,15 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::CancelRequested { now } => {
             Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
         }
+        Entry::AttemptStarted(start) if start.ahead => return None,
+        Entry::Dispatched { now, attempts } => {
+            let lines = attempts.iter().map(|(call, attempt)| {
+                let subagent = view.call(*call).and_then(|call| call.subagent.as_deref());
+                let started = call_out(view, *call, "started", Some(*now));
+                to_line(&Out { attempt: Some(attempt.0), subagent, ..started })
+            });
+            return Some(lines.collect::<Vec<_>>().join("\n"));
+        }
         Entry::Called(_)
         | Entry::AttemptStarted(_)
         | Entry::Progressed { .. }
@@ -140,13 +149,15 @@ fn run_started(start: &RunStart) -> Out<'_> {
     }
 }
 
+fn call_out<'a>(view: &RunView, call: CallId, what: &str, now: Option<Micros>) -> Out<'a> {
+    let word = view.call(call).map_or("call", super::CallView::word);
+    let (task, at) = (Some(call.0), now.map(timestamp));
+    Out { event: format!("{word}.{what}"), task, at, ..Out::default() }
+}
+
 /// Events of one call are named after its kind: `task.started`, `tool.ended`.
 fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
-    let event = |call: CallId, what: &str, now: Option<Micros>| {
-        let word = view.call(call).map_or("call", super::CallView::word);
-        let (task, at) = (Some(call.0), now.map(timestamp));
-        Out { event: format!("{word}.{what}"), task, at, ..Out::default() }
-    };
+    let event = |call, what: &str, now| call_out(view, call, what, now);
     Some(match entry {
         Entry::Called(call) => called(view, call, event(call.call, "queued", None)),
         Entry::AttemptStarted(start) => Out {

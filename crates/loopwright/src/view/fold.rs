@@ -53,6 +53,10 @@ impl RunView {
             Entry::Turn(turn) => self.turn(turn),
             Entry::Called(call) => self.called(call),
             Entry::AttemptStarted(start) => self.attempt_started(start),
+            Entry::Dispatched { now, attempts } => {
+                self.tick(*now);
+                attempts.iter().for_each(|(call, attempt)| self.went_out(*call, *attempt, *now));
+            }
             Entry::Progressed { call, attempt, now, progress } => {
                 self.progressed(*call, *attempt, *now, progress);
             }
@@ -254,11 +258,22 @@ impl RunView {
             return;
         }
         let asked = entry.subagent.as_deref().map(|name| self.name(name));
-        if let Some(view) = self.shift(entry.call, CallStatus::Running) {
-            view.attempts = view.attempts.max(entry.attempt.0);
-            view.started.get_or_insert(entry.now);
-            view.note = None;
+        if let Some(view) = self.calls.get_mut(&entry.call) {
             view.subagent = asked.or(view.subagent.take());
+        }
+        if !entry.ahead {
+            self.went_out(entry.call, entry.attempt, entry.now);
+        }
+    }
+
+    fn went_out(&mut self, call: CallId, attempt: Attempt, now: Micros) {
+        if !self.is_open(call) {
+            return;
+        }
+        if let Some(view) = self.shift(call, CallStatus::Running) {
+            view.attempts = view.attempts.max(attempt.0);
+            view.started.get_or_insert(now);
+            view.note = None;
         }
     }
 

@@ -33,8 +33,13 @@ fn is_zero(n: &u64) -> bool {
 
 impl From<Usage> for UsageOut {
     fn from(usage: Usage) -> Self {
-        let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros } =
-            usage;
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            usd_micros,
+        } = usage;
         Self { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros }
     }
 }

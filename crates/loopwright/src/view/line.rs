@@ -3,7 +3,7 @@
 use super::text::escape;
 use super::{CallView, Paint, RunView, duration, figure};
 use loopwright_protocol::{Entry, Progress};
-use loopwright_types::CallId;
+use loopwright_types::{Attempt, CallId};
 
 /// The line for an entry; `view` has taken the entry already. Nothing where there is nothing to tell.
 pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
@@ -12,10 +12,13 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
             format!("run {} started: {}", start.run, escape(&start.program.name))
         }
         Entry::Phase { title, .. } => paint.bold(&format!("phase {}", escape(title))),
-        Entry::AttemptStarted(start) => {
-            let call = told(view, start.call)?;
-            let again = if start.attempt.0 > 1 { " again" } else { "" };
-            format!("{} started{again}: {}{}", name(call), escape(&call.label), subagent(call))
+        Entry::AttemptStarted(start) if start.ahead => return None,
+        Entry::AttemptStarted(start) => started(view, start.call, start.attempt)?,
+        Entry::Dispatched { attempts, .. } => {
+            let lines =
+                attempts.iter().filter_map(|(call, attempt)| started(view, *call, *attempt));
+            let lines: Vec<String> = lines.collect();
+            (!lines.is_empty()).then(|| lines.join("\n"))?
         }
         Entry::Progressed { call, progress: Progress::Message(text), .. } => {
             let call = told(view, *call)?;
@@ -34,6 +37,12 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
         Entry::RunFinished(_) => finished(view, paint),
         _ => return None,
     })
+}
+
+fn started(view: &RunView, call: CallId, attempt: Attempt) -> Option<String> {
+    let call = told(view, call)?;
+    let again = if attempt.0 > 1 { " again" } else { "" };
+    Some(format!("{} started{again}: {}{}", name(call), escape(&call.label), subagent(call)))
 }
 
 /// Sleeps are not told; everything else is.

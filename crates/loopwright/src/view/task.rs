@@ -76,6 +76,13 @@ impl TaskDetail {
                     messages: Vec::new(),
                 });
             }
+            Entry::Dispatched { now, attempts } => {
+                for (_, attempt) in attempts.iter().filter(|(call, _)| *call == wanted) {
+                    if let Some(attempt) = self.attempt(*attempt) {
+                        attempt.started = *now;
+                    }
+                }
+            }
             Entry::Progressed { call, attempt, progress, .. } if *call == wanted => {
                 let Some(attempt) = self.attempt(*attempt) else { return };
                 match progress {

@@ -1,7 +1,7 @@
 use crate::{count, run, simulation, tasks};
-use loopwright_protocol::{Dispatch, Entry};
-use loopwright_simulator::{Latency, Plan, Random, Simulation, Step, Stopped};
-use loopwright_types::{Micros, RunStatus};
+use loopwright_protocol::{Dispatch, Entry, Subagent};
+use loopwright_simulator::{Latency, Plan, Random, Simulation, Step, Stopped, subagent};
+use loopwright_types::{Effects, Micros, RunStatus};
 
 fn slow_disk(simulation: Simulation, ms: u64) -> Simulation {
     simulation.setup(|setup| setup.sync_delay = Micros::from_millis(ms))
@@ -29,6 +29,24 @@ fn a_slow_disk_is_shared_by_all_tasks_in_flight() {
     let simulation = slow_disk(simulation().set("run.concurrency", "50").plans(plans), 10);
     let run = run(simulation, Step::all(tasks(50)));
     assert!(run.elapsed < Micros::from_millis(160), "{}", run.elapsed);
+}
+
+#[test]
+fn tasks_in_line_wait_for_the_disk_before_their_slot_is_free_and_not_after() {
+    // Two waves: one sync for the first intents, the others are written meanwhile, one sync for the results, one for
+    // the end. What may not run twice by itself is written no earlier than it goes out.
+    for (effects, elapsed) in [(Effects::None, 10 + 200 + 20), (Effects::Local, 10 + 210 + 20)] {
+        let plans = |_: &Dispatch, _: &mut Random| Plan::done("ok").after_ms(100);
+        let subagent = Subagent { effects, ..subagent("general-purpose") };
+        let simulation = slow_disk(simulation().subagent(subagent).plans(plans), 10);
+        let run = run(simulation.set("run.concurrency", "50"), Step::all(tasks(100)));
+        assert_eq!(run.elapsed, Micros::from_millis(elapsed), "{effects:?}");
+        let told = run.entries.iter().filter_map(|entry| match entry {
+            Entry::Dispatched { attempts, .. } => Some(attempts.len()),
+            _ => None,
+        });
+        assert_eq!(told.sum::<usize>(), if effects == Effects::None { 50 } else { 0 });
+    }
 }
 
 #[test]

@@ -103,7 +103,12 @@ fn plan(dispatch: &Dispatch, random: &mut Random) -> Plan {
         let absent = Failure::new(Reason::Policy, Code::PARKED, "nobody is there to answer");
         plan = if random.chance(0.3) { Plan::failed(absent) } else { Plan::done(true) };
     } else {
-        plan.usage = Usage { input_tokens: 3, output_tokens: random.below(9), usd_micros: 2, ..Usage::default() };
+        plan.usage = Usage {
+            input_tokens: 3,
+            output_tokens: random.below(9),
+            usd_micros: 2,
+            ..Usage::default()
+        };
     }
     plan.latency = Some(match random.below(4) {
         0 => Micros(0),

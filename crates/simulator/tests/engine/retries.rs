@@ -155,7 +155,12 @@ fn a_fallback_that_is_not_defined_is_refused_before_anything_is_sent() {
 
 #[test]
 fn usage_of_failed_attempts_counts() {
-    let used = loopwright_types::Usage { input_tokens: 7, output_tokens: 3, usd_micros: 11, ..Default::default() };
+    let used = loopwright_types::Usage {
+        input_tokens: 7,
+        output_tokens: 3,
+        usd_micros: 11,
+        ..Default::default()
+    };
     let plans = move |dispatch: &Dispatch, _: &mut Random| match dispatch.attempt.0 {
         1 | 2 => Plan::retryable().using(used),
         _ => Plan::done("ok").using(used),

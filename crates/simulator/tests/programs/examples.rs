@@ -53,7 +53,8 @@ fn run(example: &ProgramText, settings: &[(&str, &str)], seed: u64) -> Simulated
     for (name, value) in settings {
         simulation = simulation.set(name, value);
     }
-    simulation.start.tools = ["glob", "grep", "ls", "read_file"].map(loopwright_protocol::Tool::reading).to_vec();
+    simulation.start.tools =
+        ["glob", "grep", "ls", "read_file"].map(loopwright_protocol::Tool::reading).to_vec();
     let plans = MockPlans::new(&simulation.start.settings, []);
     simulate(simulation.plans(Deaf(plans)))
 }

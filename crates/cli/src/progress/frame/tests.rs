@@ -91,6 +91,7 @@ impl Scene {
             now: self.now,
             subagent: None,
             effects: None,
+            ahead: false,
             reask: false,
         }));
     }
@@ -102,7 +103,12 @@ impl Scene {
             now: self.now,
             outcome,
             attempts: 1,
-            usage: Usage { input_tokens: 1000, output_tokens: 250, usd_micros: 0, ..Usage::default() },
+            usage: Usage {
+                input_tokens: 1000,
+                output_tokens: 250,
+                usd_micros: 0,
+                ..Usage::default()
+            },
             started: None,
             subagent: None,
             fallback: false,

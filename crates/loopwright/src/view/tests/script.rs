@@ -124,6 +124,7 @@ impl Script {
             now,
             subagent: None,
             effects: None,
+            ahead: false,
             reask: false,
         }));
     }
@@ -143,7 +144,8 @@ impl Script {
 
     pub(super) fn settle(&mut self, call: CallId, attempts: u32, outcome: Outcome) {
         let now = self.tick();
-        let usage = Usage { input_tokens: 900, output_tokens: 340, usd_micros: 12_300, ..Usage::default() };
+        let usage =
+            Usage { input_tokens: 900, output_tokens: 340, usd_micros: 12_300, ..Usage::default() };
         self.entries.push(Entry::Settled(Box::new(SettleEntry {
             call,
             now,
@@ -194,7 +196,12 @@ impl Script {
             error: None,
             external: false,
             failures: failures.iter().map(|line| (*line).to_owned()).collect(),
-            usage: Usage { input_tokens: 1800, output_tokens: 690, usd_micros: 24_600, ..Usage::default() },
+            usage: Usage {
+                input_tokens: 1800,
+                output_tokens: 690,
+                usd_micros: 24_600,
+                ..Usage::default()
+            },
             tasks: 4,
             done: 2,
         })));

@@ -1,0 +1,51 @@
+//! Intents written ahead: the tasks that go next have theirs made durable while they wait, so that a slot
+//! that becomes free is filled at once instead of after a sync.
+
+use crate::call::State;
+use crate::engine::Engine;
+use loopwright_protocol::{Entry, StartEntry};
+use loopwright_types::{Attempt, CallId, Effects};
+
+/// Most intents written ahead of their slots.
+const AHEAD_MAX: usize = 256;
+
+impl Engine {
+    /// Writes the intents of the tasks that go next, where starting them twice would do no harm: when a slot
+    /// is free they go out at once instead of waiting for the disk.
+    pub(crate) fn look_ahead(&mut self) {
+        let most = self.options.concurrency.min(AHEAD_MAX);
+        let wanted = |id: CallId| self.calls[id.0 as usize].state == State::Queued;
+        let next = {
+            let mut lanes = std::mem::take(&mut self.lanes);
+            let next = lanes.look_ahead(most, wanted, |id| self.effects(id) == Effects::None);
+            self.lanes = lanes;
+            next
+        };
+        for id in next {
+            let (now, call) = (self.now, &self.calls[id.0 as usize]);
+            if call.ahead.is_some() {
+                continue; // it had its slot before and was put back
+            }
+            let target = call.target.expect("a task has a target");
+            let entry = StartEntry {
+                call: id,
+                attempt: Attempt(call.attempts + 1),
+                now,
+                subagent: Some(self.subagents[target].name.clone()),
+                effects: None,
+                ahead: true,
+                reask: self.task(id).feedback.is_some(),
+            };
+            let number = self.append(Entry::AttemptStarted(entry));
+            self.calls[id.0 as usize].ahead = Some(number);
+        }
+    }
+
+    /// Tells which attempts went out on intents written ahead.
+    pub(crate) fn tell_dispatched(&mut self) {
+        if !self.dispatched.is_empty() {
+            let (now, attempts) = (self.now, std::mem::take(&mut self.dispatched));
+            self.append(Entry::Dispatched { now, attempts });
+        }
+    }
+}
