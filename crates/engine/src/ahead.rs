@@ -10,6 +10,13 @@ use loopwright_types::{Attempt, CallId, Effects};
 const AHEAD_MAX: usize = 256;
 
 impl Engine {
+    /// Whether starting the task twice would do no harm, and a driver starts it whole.
+    fn may_go_ahead(&self, id: CallId) -> bool {
+        self.effects(id) == Effects::None
+            && self.task(id).request.isolation.is_none()
+            && !self.has_loop(id)
+    }
+
     /// Writes the intents of the tasks that go next, where starting them twice would do no harm: when a slot
     /// is free they go out at once instead of waiting for the disk.
     pub(crate) fn look_ahead(&mut self) {
@@ -17,7 +24,7 @@ impl Engine {
         let wanted = |id: CallId| self.calls[id.0 as usize].state == State::Queued;
         let next = {
             let mut lanes = std::mem::take(&mut self.lanes);
-            let next = lanes.look_ahead(most, wanted, |id| self.effects(id) == Effects::None);
+            let next = lanes.look_ahead(most, wanted, |id| self.may_go_ahead(id));
             self.lanes = lanes;
             next
         };

@@ -1,19 +1,22 @@
 //! A call begins: it is numbered, journalled and checked before anything is spent on it.
 
-use crate::call::{Call, State, Task};
+use crate::call::{Call, Task};
 use crate::engine::Engine;
 use loopwright_protocol::{
     CallEntry, CallKind, Command, Entry, Fallback, Json, Outcome, Request, TaskRequest, TimerId,
     Work,
 };
 use loopwright_types::{
-    CallId, Code, Digest, Failure, GuestId, Position, Reason, ScopeId, Slot, TurnId, Usage,
+    CallId, Code, Digest, Failure, GuestId, Micros, Position, Reason, ScopeId, Slot, TurnId,
 };
 
 /// The built-in subagent type.
 const SUBAGENT_DEFAULT: &str = "general-purpose";
 /// Driver name of a definition that could not be read; its description says why.
 const DRIVER_INVALID: &str = "invalid";
+
+/// The isolation that gives a subagent a git worktree of its own.
+pub(crate) const WORKTREE: &str = "worktree";
 
 /// What a call record holds beside its request.
 #[derive(Clone, Copy)]
@@ -72,27 +75,8 @@ impl Engine {
         json: Json,
     ) {
         let target = subagent.and_then(|name| self.names.get(name).copied());
-        self.calls.push(Call {
-            guest: origin.guest,
-            slot: origin.slot,
-            kind,
-            bits: origin.bits,
-            position: origin.position,
-            state: State::Waiting,
-            attempts: 0,
-            active: None,
-            held: false,
-            ahead: None,
-            lane: None,
-            reserved: None,
-            started: None,
-            usage: Usage::default(),
-            target,
-            request: None,
-            task: None,
-            settled: None,
-            child: None,
-        });
+        let call = Call::new(origin.guest, origin.slot, kind, origin.position);
+        self.calls.push(Call { bits: origin.bits, target, ..call });
         let definition = target.map(|target| self.subagents[target].digest.0).unwrap_or_default();
         let digest =
             Digest::of_parts([kind.as_str().as_bytes(), &definition, json.text().as_bytes()]);
@@ -162,10 +146,12 @@ impl Engine {
             }
             Some(_) => {}
         }
-        if let Some(isolation) = &request.isolation {
-            let message = format!("`isolation: \"{isolation}\"` is not supported by this version");
+        if let Some(isolation) = request.isolation.as_deref().filter(|word| *word != WORKTREE) {
+            let message = format!("`isolation: \"{isolation}\"` is not known");
             return Err(Failure::new(Reason::Policy, Code::UNSUPPORTED, message)
-                .hint("leave `isolation` out; the subagent then works in the workspace itself")
+                .hint(
+                    "`isolation: \"worktree\"` is; without it the subagent works in the workspace",
+                )
                 .not_sent());
         }
         let schema = match &request.schema {
@@ -182,7 +168,16 @@ impl Engine {
         let retries_left = request.retries.unwrap_or(self.options.retries);
         let reasks_left = self.options.schema_retries;
         request.subagent = None;
-        let task = Task { request, schema, retries_left, reasks_left, feedback: None, failures: 0 };
+        let task = Task {
+            request,
+            schema,
+            retries_left,
+            reasks_left,
+            feedback: None,
+            failures: 0,
+            excused: Micros(0),
+            own: None,
+        };
         self.calls[id.0 as usize].task = Some(Box::new(task));
         self.enqueue(id);
         Ok(())

@@ -1,9 +1,11 @@
 //! One call's state, from the guest's record to its delivery.
 
 use crate::lanes::SubagentIndex;
-use loopwright_protocol::{CallKind, Feedback, Request, SettleEntry, TaskRequest};
+use crate::loops::Loop;
+use loopwright_protocol::{CallKind, Feedback, Model, Request, SettleEntry, TaskRequest, Work};
 use loopwright_schema::Validator;
-use loopwright_types::{Attempt, GuestId, Micros, Position, Slot, Usage};
+use loopwright_types::{Attempt, CallId, Failure, GuestId, Micros, Position, Slot, Usage};
+use std::sync::Arc;
 
 /// The bridge's bits of a call (`docs/design/bridge.md`).
 pub(crate) mod bits {
@@ -67,6 +69,25 @@ pub(crate) struct Call {
     pub settled: Option<Box<SettleEntry>>,
     /// The nested program's guest, for `workflow()`.
     pub child: Option<GuestId>,
+    /// What only a step of a subagent's loop needs.
+    pub step: Option<Box<StepState>>,
+}
+
+/// What only a step of a subagent's loop needs.
+#[derive(Debug)]
+pub(crate) struct StepState {
+    /// The task it serves.
+    pub task: CallId,
+    /// What it asks for; kept until it is settled, because it may be sent again.
+    pub work: Option<Work>,
+    /// The model it asks.
+    pub model: Option<Arc<Model>>,
+    /// The provider's gate that it goes through.
+    pub gate: Option<usize>,
+    /// Its failures in a row, for the backoff.
+    pub failures: u32,
+    /// Why it waits for its provider, where only a person can change that.
+    pub parked: Option<Failure>,
 }
 
 /// What only a task needs.
@@ -79,9 +100,44 @@ pub(crate) struct Task {
     pub feedback: Option<Feedback>,
     /// Failures of the current target in a row, for the backoff.
     pub failures: u32,
+    /// Time that does not count: its provider was down.
+    pub excused: Micros,
+    /// Its subagent's loop, where it has one.
+    pub own: Option<Box<Loop>>,
 }
 
 impl Call {
+    /// A call that nothing has been done for yet.
+    pub fn new(guest: GuestId, slot: Slot, kind: CallKind, position: Option<Position>) -> Self {
+        Self {
+            guest,
+            slot,
+            kind,
+            bits: 0,
+            position,
+            state: State::Waiting,
+            attempts: 0,
+            active: None,
+            held: false,
+            ahead: None,
+            lane: None,
+            reserved: None,
+            started: None,
+            usage: Usage::default(),
+            target: None,
+            request: None,
+            task: None,
+            settled: None,
+            child: None,
+            step: None,
+        }
+    }
+
+    /// The task that this step serves.
+    pub fn parent(&self) -> Option<CallId> {
+        self.step.as_ref().map(|step| step.task)
+    }
+
     /// Whether the final outcome is known.
     pub fn is_settled(&self) -> bool {
         self.state == State::Settled

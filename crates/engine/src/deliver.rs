@@ -58,6 +58,12 @@ fn receipt(settled: &SettleEntry) -> serde_json::Value {
     if let Some(subagent) = &settled.subagent {
         json["subagent"] = subagent.as_str().into();
     }
+    if let Some(report) = &settled.worktree {
+        json["worktree"] = serde_json::to_value(report).unwrap_or_default();
+    }
+    if let Some(text) = &settled.salvage {
+        json["salvage"] = serde_json::json!({ "text": text, "isAnswer": false });
+    }
     json
 }
 

@@ -3,15 +3,19 @@
 use crate::budget::Ledger;
 use crate::call::Call;
 use crate::finish::{Ending, Tally};
+use crate::gate::Gate;
 use crate::guest::Guest;
 use crate::lanes::{Lanes, SubagentIndex};
 use crate::options::Options;
+use crate::prefix::Prefixes;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
-    Command, Entry, Event, GuestStart, Json, ProgramText, RunStart, Subagent, Tool,
+    CallKind, Command, Entry, Event, GuestStart, Json, Model, ProgramText, Progress, RunStart,
+    Subagent, Tool,
 };
 use loopwright_types::{Attempt, CallId, GuestId, Micros, RunId};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// One run. Feed it events with [`Engine::step`] and carry out the commands it answers with, in order.
 #[derive(Debug)]
@@ -28,6 +32,13 @@ pub struct Engine {
     pub(crate) lanes: Lanes,
     pub(crate) tool_lane: Lanes,
     pub(crate) ledger: Ledger,
+    /// Providers of models that were asked.
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) prefixes: Prefixes,
+    /// Models by the names that ask for them.
+    pub(crate) models: HashMap<String, Arc<Model>>,
+    /// The model of subagents that name none.
+    pub(crate) model_default: Option<String>,
     pub(crate) schemas: Schemas,
     pub(crate) turns: u32,
     pub(crate) tally: Tally,
@@ -86,6 +97,14 @@ impl Engine {
             lanes,
             tool_lane,
             ledger,
+            gates: Vec::new(),
+            prefixes: Prefixes::default(),
+            models: start
+                .models
+                .iter()
+                .map(|(name, model)| (name.clone(), Arc::new(model.clone())))
+                .collect(),
+            model_default: start.model.clone(),
             schemas: Schemas::default(),
             turns: 0,
             tally: Tally::default(),
@@ -131,8 +150,7 @@ impl Engine {
             Event::Progressed { call, attempt, progress, now } => {
                 self.tick(now);
                 if self.is_active(call, attempt) {
-                    let now = self.now;
-                    self.append(Entry::Progressed { call, attempt, now, progress });
+                    self.on_progressed(call, attempt, progress);
                 }
             }
             Event::Due { timer, now } => {
@@ -148,6 +166,17 @@ impl Engine {
         self.turn_guests();
         self.try_to_finish();
         commands.append(&mut self.out);
+    }
+
+    fn on_progressed(&mut self, call: CallId, attempt: Attempt, progress: Progress) {
+        let kept = match self.calls[call.0 as usize].kind {
+            CallKind::Model => self.model_progressed(call, progress),
+            _ => Some(progress),
+        };
+        if let Some(progress) = kept {
+            let now = self.now;
+            self.append(Entry::Progressed { call, attempt, now, progress });
+        }
     }
 
     /// The run's clock never goes back, whatever the host's does.
@@ -237,6 +266,7 @@ impl Engine {
             call.held = false;
             if call.is_settled() {
                 self.forget_attempt(dispatch.call);
+                self.gate_dropped(dispatch.call);
                 return;
             }
         }

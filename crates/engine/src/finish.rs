@@ -186,6 +186,8 @@ impl Engine {
                     State::Parked => false,
                     // A nested program moves if its own calls do, which are looked at in their turn.
                     State::Waiting => self.calls[id.0 as usize].child.is_none(),
+                    // A subagent's loop moves if its steps do.
+                    State::Running => self.calls[id.0 as usize].active.is_some(),
                     _ => true,
                 };
                 guest.unsettled.iter().any(waits)
@@ -196,7 +198,15 @@ impl Engine {
 
     fn park_reason(&self) -> Option<Diagnostic> {
         let parked = self.calls.iter().find(|call| call.state == State::Parked)?;
-        let diagnostic = if parked.kind.is_task() {
+        let told = parked.step.as_ref().and_then(|step| step.parked.as_ref());
+        let diagnostic = if let Some(failure) = told {
+            let message = format!("the run waits for its provider: {}", failure.message);
+            let diagnostic = Diagnostic::new(Code::PARKED, message);
+            match &failure.hint {
+                Some(hint) => diagnostic.hint(hint.clone()),
+                None => diagnostic,
+            }
+        } else if parked.kind.is_task() || parked.step.is_some() {
             Diagnostic::new(Code::PARKED, "the operator's budget is spent: the run waits")
                 .hint("raise `budget.tokens` or `budget.usd_micros`")
         } else {

@@ -307,7 +307,9 @@ impl Engine {
     /// Timers and deadlines.
     pub(crate) fn on_due(&mut self, timer: loopwright_protocol::TimerId, now: Micros) {
         use loopwright_protocol::TimerId;
-        let (TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id)) = timer;
+        let (TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id)) = timer else {
+            return; // a provider may be asked again: what waits for it is looked at after every event
+        };
         let Some(call) = self.calls.get(id.0 as usize).filter(|call| !call.is_settled()) else {
             return;
         };
@@ -315,7 +317,7 @@ impl Engine {
             (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
             (TimerId::Retry(_), State::Backoff) => self.enqueue(id),
             (TimerId::Deadline(_), _) => self.deadline_passed(id, now),
-            (TimerId::Retry(_), _) => {}
+            (TimerId::Retry(_) | TimerId::Provider(_), _) => {}
         }
     }
 }

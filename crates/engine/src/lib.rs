@@ -14,14 +14,21 @@ mod deliver; // what a guest is given: config and completions
 mod drive; // the loop that joins engine, host and guests
 mod engine; // the state and the step
 mod finish; // how a run ends
+mod gate; // one model provider: who waits, when it may be asked
 mod guest; // a guest's state, and what its records ask
 mod jitter; // seeded draws
 mod lanes; // queues and caps
+mod loops; // a subagent that a model serves, step by step
+mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
+mod prefix; // siblings that share a cached prefix
 mod replay; // re-execution of a journalled run
 mod schemas; // compiled response schemas
+mod settle; // a call gets its final outcome
+mod steps; // calls made for a task
 mod task; // attempts, retries, re-asks, fallbacks
+mod worktree; // a task's own git worktree
 
 pub use drive::{Ended, drive};
 pub use engine::Engine;

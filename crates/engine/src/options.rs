@@ -17,6 +17,18 @@ pub(crate) struct Options {
     pub backoff: Micros,
     pub backoff_max: Micros,
     pub timeout: Micros,
+    /// Turn limit of a subagent's loop, where neither call nor definition has one.
+    pub turns_max: u32,
+    /// Output tokens of one reply; 0 is the model's own limit.
+    pub output_tokens_max: u64,
+    /// Retries of one request to a model.
+    pub provider_retries: u32,
+    /// Failures in a row after which a provider is down.
+    pub breaker_failures: u32,
+    /// Longest time between two probes of a provider that is down.
+    pub probe_max: Micros,
+    /// Bytes of a shared prefix from which siblings wait for the first response.
+    pub cache_prefix_bytes: u64,
     pub schema_limits: loopwright_schema::Limits,
     pub value_limits: [u64; 3],
     pub items_max: u64,
@@ -43,6 +55,12 @@ impl Options {
             backoff: millis("task.backoff_ms"),
             backoff_max: millis("task.backoff_max_ms"),
             timeout: millis("task.timeout_ms"),
+            turns_max: small("task.turns_max"),
+            output_tokens_max: settings.integer("model.output_tokens_max"),
+            provider_retries: small("provider.retries"),
+            breaker_failures: small("provider.breaker_failures").max(1),
+            probe_max: millis("provider.probe_max_ms"),
+            cache_prefix_bytes: settings.integer("provider.cache_prefix_tokens").saturating_mul(4),
             schema_limits: loopwright_schema::Limits {
                 bytes_max: settings.count("schema.bytes_max"),
                 depth_max: settings.count("schema.depth_max"),

@@ -1,12 +1,12 @@
 //! Attempts: what is dispatched, what follows from how it ended, and how a call is settled.
 
 use crate::budget::{Admission, figures, spent_figures};
-use crate::call::{State, bits};
+use crate::call::State;
 use crate::engine::Engine;
 use crate::lanes::SubagentIndex;
 use loopwright_protocol::{
     CallKind, Command, Dispatch, EndEntry, Entry, Fallback, Feedback, Json, Outcome, Request,
-    SettleEntry, StartEntry, TaskWork, TimerId, Work,
+    StartEntry, TaskWork, TimerId, Work,
 };
 use loopwright_types::{Attempt, CallId, Code, Effects, Failure, Micros, Reason, Usage};
 
@@ -15,9 +15,10 @@ impl Engine {
     pub(crate) fn enqueue(&mut self, id: CallId) {
         let call = &mut self.calls[id.0 as usize];
         call.state = State::Queued;
-        match call.target {
-            Some(lane) => self.lanes.push(lane, id),
-            None => self.tool_lane.push(0, id),
+        match (call.kind, call.target) {
+            (CallKind::Model, _) => self.queue_model(id),
+            (_, Some(lane)) => self.lanes.push(lane, id),
+            (_, None) => self.tool_lane.push(0, id),
         }
     }
 
@@ -29,18 +30,18 @@ impl Engine {
         while let Some((_, id)) =
             self.tool_lane.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
-            if let Some(Request::Tool(tool)) = self.take_request(id) {
-                self.start_attempt(
-                    id,
-                    Some(0),
-                    Work::Tool { name: tool.name, args: tool.args, root: None },
-                    false,
-                );
-            }
+            let work = match self.take_request(id) {
+                Some(Request::Tool(tool)) => {
+                    Work::Tool { name: tool.name, args: tool.args, root: None, grant: None }
+                }
+                _ => self.step_work(id),
+            };
+            self.start_attempt(id, Some(0), work, false);
         }
         if self.schedule_tasks() {
             self.look_ahead();
         }
+        self.schedule_models();
     }
 
     /// Starts queued tasks; says whether it stopped for want of slots.
@@ -56,11 +57,9 @@ impl Engine {
             }
             match self.ledger.admit(own) {
                 Admission::Fits => {
-                    self.ledger.reserve(own);
-                    self.calls[id.0 as usize].reserved = Some(own);
-                    let reask = self.task(id).feedback.is_some();
-                    let work = self.task_work(id);
-                    self.start_attempt(id, Some(lane), work, reask);
+                    let call = &mut self.calls[id.0 as usize];
+                    (call.state, call.lane) = (State::Running, Some(lane));
+                    self.serve(id);
                 }
                 Admission::Later if self.lanes.running() > 1 => {
                     self.lanes.release(lane);
@@ -81,8 +80,28 @@ impl Engine {
         true
     }
 
+    /// A task has its slot: what serves its subagent decides how it goes on.
+    pub(crate) fn serve(&mut self, id: CallId) {
+        let task = self.task(id);
+        let has_worktree = task.own.as_ref().is_some_and(|own| own.worktree.is_some());
+        if task.request.isolation.is_some() && !has_worktree {
+            return self.begin_worktree(id);
+        }
+        if self.has_loop(id) {
+            return self.begin_loop(id);
+        }
+        let own = self.own_budget(id);
+        self.ledger.reserve(own);
+        let reask = self.task(id).feedback.is_some();
+        let work = self.task_work(id);
+        let call = &mut self.calls[id.0 as usize];
+        call.reserved = Some(own);
+        let lane = call.lane.take();
+        self.start_attempt(id, lane, work, reask);
+    }
+
     /// What the call may still use of its own ceiling.
-    fn own_budget(&self, id: CallId) -> [f64; 3] {
+    pub(crate) fn own_budget(&self, id: CallId) -> [f64; 3] {
         let call = &self.calls[id.0 as usize];
         let mut own = figures(call.task.as_ref().and_then(|task| task.request.budget));
         for (left, used) in own.iter_mut().zip(spent_figures(call.usage)) {
@@ -113,12 +132,16 @@ impl Engine {
             tools: request.tools.clone(),
             max_turns: request.max_turns,
             effort: request.effort.clone(),
-            root: None,
+            root: task
+                .own
+                .as_ref()
+                .and_then(|own| own.worktree.as_ref())
+                .map(|worktree| worktree.path.clone()),
             feedback: task.feedback.clone(),
         }))
     }
 
-    /// The effects an attempt may have: the definition's, tightened by the program.
+    /// The effects a task's attempt may have: the definition's, tightened by the program.
     pub(crate) fn effects(&self, id: CallId) -> Effects {
         let call = &self.calls[id.0 as usize];
         match (&call.task, call.target) {
@@ -126,8 +149,21 @@ impl Engine {
                 let declared = task.request.effects.unwrap_or(Effects::None);
                 self.subagents[target].effects.max(declared)
             }
-            // Tools of this version only read; loading a program and asking a person change nothing.
             _ => Effects::None,
+        }
+    }
+
+    /// The effects that carrying out this work may have.
+    fn effects_of(&self, id: CallId, work: &Work) -> Effects {
+        match work {
+            Work::Task(_) => self.effects(id),
+            Work::Tool { name, .. } => {
+                let known = self.tools.iter().find(|tool| tool.answers_to(name));
+                known.map_or(Effects::None, |tool| tool.effects)
+            }
+            Work::Worktree(_) => Effects::Local,
+            Work::Model(_) | Work::ResolveModel { .. } | Work::Approve(_) => Effects::None,
+            Work::LoadProgram { .. } => Effects::None,
         }
     }
 
@@ -141,7 +177,7 @@ impl Engine {
     ) {
         let now = self.now;
         let timeout = self.timeout(id);
-        let effects = self.effects(id);
+        let effects = self.effects_of(id, &work);
         let call = &mut self.calls[id.0 as usize];
         assert!(call.active.is_none(), "one attempt at a time");
         call.attempts += 1;
@@ -170,23 +206,46 @@ impl Engine {
                 self.append(Entry::AttemptStarted(entry))
             }
         };
-        let left = timeout.map(|timeout| began.after(timeout).since(now));
-        if let (true, Some(timeout)) = (first, timeout) {
-            let timer = TimerId::Deadline(id);
-            self.out.push(Command::SetTimer { timer, at: now.after(timeout) });
+        let left = match self.calls[id.0 as usize].parent() {
+            Some(task) => self.time_left(task),
+            None => timeout.map(|timeout| began.after(timeout).since(now)),
+        };
+        if first {
+            self.set_deadline(id, timeout);
         }
         let run = self.run.clone();
         let dispatch = Dispatch { run, call: id, attempt, timeout: left, work };
         self.hold_until(number, Command::Dispatch(Box::new(dispatch)));
     }
 
-    /// The whole task's time; approvals have their own deadline, tools the default.
-    fn timeout(&self, id: CallId) -> Option<Micros> {
+    /// Starts a call's time, or moves its end.
+    pub(crate) fn set_deadline(&mut self, id: CallId, timeout: Option<Micros>) {
         let call = &self.calls[id.0 as usize];
+        if let (Some(timeout), Some(started)) = (timeout, call.started) {
+            let excused = call.task.as_ref().map_or(Micros(0), |task| task.excused);
+            let at = started.after(timeout).after(excused);
+            self.out.push(Command::SetTimer { timer: TimerId::Deadline(id), at });
+        }
+    }
+
+    /// What is left of a task's time.
+    pub(crate) fn time_left(&self, id: CallId) -> Option<Micros> {
+        let call = &self.calls[id.0 as usize];
+        let (timeout, started) = self.timeout(id).zip(call.started)?;
+        let excused = call.task.as_ref().map_or(Micros(0), |task| task.excused);
+        Some(started.after(timeout).after(excused).since(self.now))
+    }
+
+    /// The whole task's time; approvals have their own deadline, steps their task's, tools the default.
+    pub(crate) fn timeout(&self, id: CallId) -> Option<Micros> {
+        let call = &self.calls[id.0 as usize];
+        if call.step.is_some() {
+            return None;
+        }
         let own = match call.kind {
             // Nested programs are made of calls that each have their own time.
             CallKind::Approve | CallKind::Workflow => return None,
-            CallKind::Task | CallKind::Agent => self.task(id).request.timeout_ms,
+            CallKind::Task | CallKind::Agent => call.task.as_ref()?.request.timeout_ms,
             _ => None,
         };
         Some(own.map_or(self.options.timeout, millis))
@@ -204,13 +263,23 @@ impl Engine {
             return; // a second report of the same attempt: the outbox is idempotent
         }
         self.forget_attempt(id);
+        let usage = self.priced(id, usage);
         self.ledger.charge(usage);
         let call = &mut self.calls[id.0 as usize];
         call.usage.add(usage);
+        let kind = call.kind;
         if call.is_settled() {
+            match &outcome {
+                Outcome::Done(_) if kind == CallKind::Model => self.model_succeeded(id),
+                Outcome::Failed(failure) if kind == CallKind::Model => {
+                    self.gate_failed(id, failure);
+                }
+                _ => {}
+            }
             return self.attempt_ended(id, attempt, outcome, usage, None);
         }
-        match (call.kind, outcome) {
+        match (kind, outcome) {
+            (CallKind::Model, outcome) => self.model_ended(id, attempt, outcome, usage),
             (CallKind::Workflow, Outcome::Done(program)) => {
                 if let Some(Request::Workflow(request)) = self.take_request(id) {
                     self.run_nested(id, &program, request.args.as_ref());
@@ -231,7 +300,7 @@ impl Engine {
     }
 
     /// Journals how an attempt ended where the call goes on, or was settled already.
-    fn attempt_ended(
+    pub(crate) fn attempt_ended(
         &mut self,
         call: CallId,
         attempt: Attempt,
@@ -250,13 +319,18 @@ impl Engine {
             return;
         }
         let reserved = call.reserved.take();
-        let (lane, tool) = (call.lane.take(), call.kind == CallKind::Tool);
         self.active -= 1;
         if let Some(reserved) = reserved {
             self.ledger.release(reserved);
         }
-        match lane {
-            Some(lane) if tool => self.tool_lane.release(lane),
+        self.release_slot(id);
+    }
+
+    /// Gives the call's slot to others.
+    pub(crate) fn release_slot(&mut self, id: CallId) {
+        let call = &mut self.calls[id.0 as usize];
+        match call.lane.take() {
+            Some(lane) if call.kind == CallKind::Tool => self.tool_lane.release(lane),
             Some(lane) => self.lanes.release(lane),
             None => {}
         }
@@ -264,27 +338,10 @@ impl Engine {
 
     /// An answer counts only when it matches the schema; else it goes back with the errors.
     fn check_answer(&mut self, id: CallId, attempt: Attempt, value: Json, usage: Usage) {
-        let Some(schema) = self.task(id).schema.clone() else {
-            return self.settle(id, Outcome::Done(value));
+        let Err(errors) = self.validate(id, &value) else {
+            return self.conclude(id, Outcome::Done(value), None);
         };
-        let read: Result<serde_json::Value, _> = value.read();
-        let errors = match read {
-            Ok(read) => match schema.check(&read) {
-                Ok(()) => return self.settle(id, Outcome::Done(value)),
-                Err(violations) => loopwright_schema::describe(&violations),
-            },
-            Err(error) => format!("the answer cannot be read: {error}"),
-        };
-        let invalid = |errors: &str| {
-            let first = errors.lines().next().unwrap_or_default();
-            Failure::new(
-                Reason::Schema,
-                Code::ANSWER_INVALID,
-                format!("the answer does not match its schema: {first}"),
-            )
-            .hint("the journal keeps every answer: `loopwright show --task` prints them")
-        };
-        let failure = invalid(&errors);
+        let failure = answer_invalid(&errors);
         let over = self.own_budget(id).contains(&0.0);
         let call = &mut self.calls[id.0 as usize];
         let task = call.task.as_mut().expect("only tasks have schemas");
@@ -300,6 +357,14 @@ impl Engine {
         task.feedback = Some(Feedback { answer: value.clone(), errors });
         self.attempt_ended(id, attempt, Outcome::Failed(failure), usage, None);
         self.enqueue(id);
+    }
+
+    /// Holds an answer against its schema; the errors come one a line.
+    pub(crate) fn validate(&self, id: CallId, value: &Json) -> Result<(), String> {
+        let Some(schema) = &self.task(id).schema else { return Ok(()) };
+        let read: serde_json::Value =
+            value.read().map_err(|error| format!("the answer cannot be read: {error}"))?;
+        schema.check(&read).map_err(|violations| loopwright_schema::describe(&violations))
     }
 
     /// A failed attempt: again after a wait where that repeats no effect, else for good.
@@ -328,7 +393,7 @@ impl Engine {
 
     /// The subagent failed for good: the fallback stands in, if there is one. `raw` is how the attempt
     /// ended where that is not the failure itself.
-    fn give_up(
+    pub(crate) fn give_up(
         &mut self,
         id: CallId,
         failure: Failure,
@@ -347,9 +412,10 @@ impl Engine {
         }
         match (fallback, target) {
             (Some(Fallback::Value(value)), _) => {
-                self.settle_with(id, Outcome::Done(value), Some(failure));
+                self.conclude(id, Outcome::Done(value), Some(failure));
             }
             (_, Some(target)) => {
+                self.release_slot(id);
                 self.calls[id.0 as usize].target = Some(target);
                 let (retries, reasks) = (self.options.retries, self.options.schema_retries);
                 let task = self.task_mut(id);
@@ -358,12 +424,15 @@ impl Engine {
                 (task.failures, task.feedback) = (0, None);
                 self.enqueue(id);
             }
-            (_, None) => self.settle(id, Outcome::Failed(failure)),
+            (_, None) => self.conclude(id, Outcome::Failed(failure), None),
         }
     }
 
     /// A call's time is up: it is settled now, its attempt is ended in the background.
     pub(crate) fn deadline_passed(&mut self, id: CallId, _now: Micros) {
+        if self.is_excused(id) {
+            return; // its time goes on when its provider answers again
+        }
         let call = &self.calls[id.0 as usize];
         let failure = if call.kind == CallKind::Approve {
             Failure::new(Reason::Timeout, Code::DEADLINE, "nobody answered before the deadline")
@@ -386,88 +455,26 @@ impl Engine {
         }
     }
 
-    /// Gives a call its final outcome: journalled now, delivered once that is durable.
-    pub(crate) fn settle(&mut self, id: CallId, outcome: Outcome) {
-        self.settle_with(id, outcome, None);
-    }
-
-    fn settle_with(&mut self, id: CallId, outcome: Outcome, hidden: Option<Failure>) {
-        assert!(!self.calls[id.0 as usize].is_settled(), "a call is settled once");
-        self.count(id, &outcome);
-        let cancelled = matches!(outcome, Outcome::Failed(_));
-        let call = &mut self.calls[id.0 as usize];
-        if call.state == State::Parked {
-            self.parked -= 1;
-        }
-        call.task = None;
-        let waited = std::mem::replace(&mut call.state, State::Settled);
-        if let (Some(attempt), false) = (call.active, call.held) {
-            self.out.push(Command::CancelAttempt { call: id, attempt });
-        }
-        if call.started.is_some() {
-            self.out.push(Command::DropTimer { timer: TimerId::Deadline(id) });
-        }
-        match (waited, call.kind) {
-            (State::Backoff, _) => {
-                self.out.push(Command::DropTimer { timer: TimerId::Retry(id) });
-            }
-            (State::Waiting, CallKind::Sleep) if cancelled => {
-                self.out.push(Command::DropTimer { timer: TimerId::Sleep(id) });
-            }
-            _ => {}
-        }
-        let guest = &mut self.guests[call.guest.0 as usize];
-        guest.unsettled.remove(&id);
-        let entry = SettleEntry {
-            call: id,
-            now: self.now,
-            outcome,
-            attempts: call.attempts,
-            subagent: call.target.map(|target| self.subagents[target].name.clone()),
-            usage: call.usage,
-            started: call.started,
-            fallback: hidden.is_some(),
-            hidden,
-        };
-        let entry = Box::new(entry);
-        call.settled = Some(entry.clone());
-        self.append(Entry::Settled(entry));
-        self.deliver_when_durable(id);
-    }
-
     /// What a call other than a task asked for; given once.
     fn take_request(&mut self, id: CallId) -> Option<Request> {
         self.calls[id.0 as usize].request.take().map(|request| *request)
     }
-
-    /// What the outcome means for the run's status.
-    fn count(&mut self, id: CallId, outcome: &Outcome) {
-        let call = &self.calls[id.0 as usize];
-        if call.kind.is_task() && matches!(outcome, Outcome::Done(_)) {
-            self.tally.done += 1;
-        }
-        let Outcome::Failed(failure) = outcome else { return };
-        if failure.reason == Reason::Cancelled || self.ending.is_some() {
-            return;
-        }
-        let nullable = matches!(failure.reason, Reason::Provider | Reason::Timeout);
-        if call.bits & bits::NULL_ON_FAILURE != 0 && call.bits & bits::OBSERVED == 0 && nullable {
-            self.tally.nulled += 1;
-        }
-        let name = &self.guests[call.guest.0 as usize].name;
-        let place = call
-            .position
-            .map_or_else(String::new, |at| format!("{name}:{}:{}: ", at.line, at.column));
-        let kind = call.kind.as_str();
-        let line = format!("{place}{kind} {id}: {} ({})", failure.message, failure.reason.as_str());
-        self.note_failure(line);
-    }
 }
 
-fn budget_spent(whose: &str) -> Failure {
+pub(crate) fn budget_spent(whose: &str) -> Failure {
     Failure::new(Reason::Budget, Code::BUDGET_SPENT, format!("the budget {whose} is spent"))
         .hint("`budget.remaining()` tells how much is left before a call")
         .not_sent()
+}
+
+pub(crate) fn answer_invalid(errors: &str) -> Failure {
+    let first = errors.lines().next().unwrap_or_default();
+    Failure::new(
+        Reason::Schema,
+        Code::ANSWER_INVALID,
+        format!("the answer does not match its schema: {first}"),
+    )
+    .hint("the journal keeps every answer: `loopwright show --task` prints them")
 }
 
 /// Milliseconds from a program, which may be fractional or huge.

@@ -97,7 +97,8 @@ impl Run {
             },
             subagents: definitions(&registry),
             tools: tools.tools(),
-            models: Vec::new(),
+            models: Default::default(),
+            model: None,
             workspace: workspace.display().to_string(),
             settings,
         };

@@ -129,7 +129,7 @@ impl Driver for Services {
                     call_tool(&tools, &name, &args, cancelled)
                 });
             }
-            Work::Model(_) | Work::Worktree(_) => {
+            Work::Model(_) | Work::ResolveModel { .. } | Work::Worktree(_) => {
                 let (failure, usage) = (failed("nothing serves it"), Usage::default());
                 reporter.ended(key.0, key.1, failure, usage);
             }

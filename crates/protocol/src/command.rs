@@ -12,6 +12,8 @@ pub enum TimerId {
     Retry(CallId),
     /// A `sleep()` ends.
     Sleep(CallId),
+    /// A provider may be asked again: the engine's number for it.
+    Provider(u32),
 }
 
 /// One command. A host carries them out in order, each once: dispatches are idempotent by (run, call, attempt).
@@ -94,6 +96,13 @@ pub enum Work {
         args: Json,
         /// The directory it works in, where that is not the workspace: a subagent's worktree.
         root: Option<String>,
+        /// The tools that the subagent may call, as its definition writes them; absent for a program's call.
+        grant: Option<Vec<String>>,
+    },
+    /// Find out what a model's name stands for; the value is a [`crate::Model`].
+    ResolveModel {
+        /// The name as written.
+        name: String,
     },
     /// Ask a model once; the value is a [`crate::ModelReply`].
     Model(Box<crate::ModelRequest>),

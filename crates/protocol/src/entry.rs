@@ -1,12 +1,15 @@
 //! Journal entries: what a run did, in the order in which it became true. Everything shown of a run is
 //! derived from these, and replay needs nothing else.
 
-use crate::{CallKind, Json, Model, Outcome, ProgramText, Progress, Subagent, Tool};
+use crate::{
+    CallKind, Json, Model, Outcome, ProgramText, Progress, Subagent, Tool, WorktreeReport,
+};
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
     RunId, RunStatus, ScopeId, Settings, Slot, TurnId, Usage,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Version of the entries' serialised form; a journal with a larger one is refused.
 pub const FORMAT_VERSION: u16 = 1;
@@ -37,6 +40,24 @@ pub enum Entry {
     Turn(TurnEntry),
     /// The guest made a call.
     Called(Box<CallEntry>),
+    /// A subagent's loop made a step: a request to a model, a call of a tool, its worktree.
+    Stepped(Box<StepEntry>),
+    /// Work that needs this provider waits until it answers again: its breaker is open.
+    ProviderDown {
+        /// When.
+        now: Micros,
+        /// The provider.
+        provider: String,
+        /// The last of its failures.
+        failure: Failure,
+    },
+    /// The provider answers again.
+    ProviderUp {
+        /// When.
+        now: Micros,
+        /// The provider.
+        provider: String,
+    },
     /// An attempt is about to be dispatched: the intent.
     AttemptStarted(StartEntry),
     /// Attempts whose intents were written ahead of their slots have gone out since the entry before. Tells
@@ -153,9 +174,12 @@ pub struct RunStart {
     pub subagents: Vec<Subagent>,
     /// Tools in reach of programs and subagents.
     pub tools: Vec<Tool>,
-    /// Models in reach, with their prices.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub models: Vec<Model>,
+    /// Models in reach, with their prices, by each name that asks for one: aliases, tiers and full names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, Model>,
+    /// The model of subagents that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The workspace directory, for people.
     pub workspace: String,
 }
@@ -206,6 +230,33 @@ pub struct CallEntry {
     /// The request as the guest wrote it.
     pub request: Json,
     /// SHA-256 of kind, subagent definition and canonical request: the call's identity.
+    pub digest: Digest,
+}
+
+/// A step of a subagent's loop: a call like the program's, made for a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepEntry {
+    /// The step's own name among the calls.
+    pub call: CallId,
+    /// The task it serves.
+    pub task: CallId,
+    /// When it was decided.
+    pub now: Micros,
+    /// What it is.
+    pub kind: CallKind,
+    /// The model's turn it belongs to, from 1; 0 for what precedes and follows the conversation.
+    #[serde(default)]
+    pub turn: u32,
+    /// The model, the tool, or what is done with the worktree.
+    pub name: String,
+    /// The tool's arguments; absent for others. A model's request follows from the steps before.
+    #[serde(
+        default,
+        deserialize_with = "crate::json::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub args: Option<Json>,
+    /// SHA-256 of the kind and the whole request.
     pub digest: Digest,
 }
 
@@ -277,6 +328,12 @@ pub struct SettleEntry {
     /// The last failure, where a fallback value hides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Failure>,
+    /// What the model last said, where that was no answer: kept for people, never handed on as a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salvage: Option<String>,
+    /// What became of its worktree, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<WorktreeReport>,
 }
 
 /// A line the program wrote.
@@ -338,6 +395,9 @@ impl Entry {
             Self::Turn(_) => "turn",
             Self::Called(_) => "called",
             Self::AttemptStarted(_) => "attempt_started",
+            Self::Stepped(_) => "stepped",
+            Self::ProviderDown { .. } => "provider_down",
+            Self::ProviderUp { .. } => "provider_up",
             Self::Dispatched { .. } => "dispatched",
             Self::Progressed { .. } => "progressed",
             Self::AttemptEnded(_) => "attempt_ended",

@@ -16,7 +16,7 @@ mod worktree; // git worktrees as plain data
 pub use command::{Command, Dispatch, Feedback, TaskWork, TimerId, Work};
 pub use entry::{
     CallEntry, EndEntry, Entry, FORMAT_VERSION, LogEntry, RunFinish, RunStart, SettleEntry,
-    StartEntry, TurnEntry,
+    StartEntry, StepEntry, TurnEntry,
 };
 pub use event::{Event, Outcome, Progress};
 pub use json::Json;

@@ -21,6 +21,12 @@ pub enum CallKind {
     Approve = 5,
     /// `workflow()`.
     Workflow = 6,
+    /// A step of a subagent's loop: one request to a model. Never on the bridge.
+    Model = 64,
+    /// A step: what a model's name stands for. Never on the bridge.
+    Resolve = 65,
+    /// A step: a worktree is made or finished. Never on the bridge.
+    Worktree = 66,
 }
 
 impl CallKind {
@@ -39,6 +45,9 @@ impl CallKind {
             Self::Sleep => "sleep",
             Self::Approve => "approve",
             Self::Workflow => "workflow",
+            Self::Model => "model",
+            Self::Resolve => "resolve",
+            Self::Worktree => "worktree",
         }
     }
 
@@ -75,6 +84,9 @@ impl Request {
             CallKind::Sleep => Self::Sleep(json.read()?),
             CallKind::Approve => Self::Approve(json.read()?),
             CallKind::Workflow => Self::Workflow(json.read()?),
+            CallKind::Model | CallKind::Resolve | CallKind::Worktree => {
+                return Err(serde::de::Error::custom("a step is no call of a program"));
+            }
         })
     }
 }

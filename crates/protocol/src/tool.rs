@@ -18,9 +18,15 @@ pub struct Tool {
     pub output: Option<Json>,
     /// What calling it may do. What has no manifest is taken for `external`.
     pub effects: Effects,
-    /// Whether programs may call it; subagents may where their definition lists it.
+    /// Whether programs may call it.
     #[serde(default = "yes")]
     pub programs: bool,
+    /// Whether subagents may call it, where their definition does not rule it out.
+    #[serde(default = "yes")]
+    pub subagents: bool,
+    /// Other names that it answers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -37,6 +43,8 @@ impl Tool {
             output: None,
             effects: Effects::None,
             programs: true,
+            subagents: true,
+            aliases: Vec::new(),
         }
     }
 
@@ -51,6 +59,25 @@ impl Tool {
         ToolSpec { name: self.model_name(), description, input: self.input.clone() }
     }
 
+    /// Whether a program or a model means this tool by the name: its own, an alias, in any spelling.
+    pub fn answers_to(&self, name: &str) -> bool {
+        let wanted = fold(name);
+        fold(&self.name) == wanted || self.aliases.iter().any(|alias| fold(alias) == wanted)
+    }
+
+    /// Whether an item of an allow-list names it. An item is a tool's name, `mcp__server__tool`, all tools of a
+    /// server (`server.*`, `mcp__server`), `*`, or a name with a narrower rule in brackets that the tool itself
+    /// enforces (`Bash(git log:*)`).
+    pub fn is_named_by(&self, item: &str) -> bool {
+        let base = item.split('(').next().unwrap_or(item).trim();
+        let base = base.strip_prefix("mcp__").unwrap_or(base);
+        if base == "*" || self.answers_to(base) {
+            return true;
+        }
+        let Some((server, _)) = self.name.split_once('.') else { return false };
+        [".*", "__*", ""].iter().any(|end| base.strip_suffix(end) == Some(server))
+    }
+
     /// Digest of what it says of itself: a server that changes it makes another tool of it.
     pub fn digest(&self) -> Digest {
         let output = self.output.as_ref().map_or("", Json::text);
@@ -60,5 +87,39 @@ impl Tool {
             self.input.text().as_bytes(),
             output.as_bytes(),
         ])
+    }
+}
+
+/// Letters and digits alone, in lower case: `readFile`, `read_file` and `Read-File` are one name.
+fn fold(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_lists_name_tools_in_every_dialect() {
+        let bash = Tool { aliases: vec!["shell".to_owned()], ..Tool::reading("bash") };
+        let search = Tool::reading("docs.search");
+        let cases = [
+            (&bash, "Bash", true),
+            (&bash, "Bash(git log:*)", true),
+            (&bash, "shell", true),
+            (&bash, "*", true),
+            (&bash, "docs.*", false),
+            (&search, "docs.search", true),
+            (&search, "mcp__docs__search", true),
+            (&search, "mcp__docs", true),
+            (&search, "mcp__docs__*", true),
+            (&search, "docs.*", true),
+            (&search, "mcp__other__*", false),
+            (&search, "search", false),
+        ];
+        for (tool, item, expected) in cases {
+            assert_eq!(tool.is_named_by(item), expected, "`{item}` for `{}`", tool.name);
+        }
+        assert!(Tool::reading("read_file").answers_to("readFile"));
     }
 }

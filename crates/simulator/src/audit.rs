@@ -20,6 +20,9 @@ struct Gathered {
     open: BTreeMap<CallId, Usage>,
     /// Usage of settled calls, and of attempts that ended later.
     used: Usage,
+    /// Steps by the task they serve, and what they used by then.
+    steps: BTreeMap<CallId, CallId>,
+    of_steps: BTreeMap<CallId, Usage>,
     broken: Vec<String>,
     clock: Micros,
 }
@@ -62,6 +65,15 @@ impl Gathered {
                     self.refused.insert(call.call);
                 }
             }
+            Entry::Stepped(step) => {
+                let next = self.calls.len() as u32;
+                self.demand(step.call.0 == next, || format!("step {} out of order", step.call));
+                let open = !self.settled.contains(&step.task);
+                self.demand(open, || format!("step {} of a settled task", step.call));
+                let guest = self.calls.get(&step.task).copied().unwrap_or_default();
+                self.calls.insert(step.call, guest);
+                self.steps.insert(step.call, step.task);
+            }
             Entry::ScopeCancelled { guest, scope, .. } => {
                 self.cancelled.insert((*guest, *scope));
             }
@@ -86,7 +98,12 @@ impl Gathered {
                 self.demand(known, || format!("{} settled, never called", settled.call));
                 self.settled.insert(settled.call);
                 self.open.remove(&settled.call);
-                self.used.add(settled.usage);
+                // A task's usage holds that of its steps.
+                let counted = self.of_steps.get(&settled.call).copied().unwrap_or_default();
+                self.used.add(less(settled.usage, counted));
+                if let Some(task) = self.steps.get(&settled.call) {
+                    self.of_steps.entry(*task).or_default().add(settled.usage);
+                }
             }
             Entry::Turn(turn) => {
                 for call in &turn.settled {
@@ -128,12 +145,22 @@ impl Gathered {
             let program: Vec<CallId> = self
                 .calls
                 .iter()
-                .filter(|(_, guest)| guest.0 == 0)
+                .filter(|(call, guest)| guest.0 == 0 && !self.steps.contains_key(call))
                 .map(|(call, _)| *call)
                 .collect();
             let missed = program.iter().find(|call| !distinct.contains(call));
             self.demand(missed.is_none(), || format!("call {missed:?} was never delivered"));
         }
+    }
+}
+
+fn less(all: Usage, part: Usage) -> Usage {
+    Usage {
+        input_tokens: all.input_tokens - part.input_tokens,
+        output_tokens: all.output_tokens - part.output_tokens,
+        cache_read_tokens: all.cache_read_tokens - part.cache_read_tokens,
+        cache_write_tokens: all.cache_write_tokens - part.cache_write_tokens,
+        usd_micros: all.usd_micros - part.usd_micros,
     }
 }
 
@@ -143,6 +170,10 @@ fn time(entry: &Entry) -> Option<Micros> {
         Entry::RunStarted(start) => start.now,
         Entry::Turn(turn) => turn.now,
         Entry::AttemptStarted(start) => start.now,
+        Entry::Stepped(step) => step.now,
+        Entry::Dispatched { now, .. }
+        | Entry::ProviderDown { now, .. }
+        | Entry::ProviderUp { now, .. } => *now,
         Entry::Progressed { now, .. } | Entry::CancelRequested { now } => *now,
         Entry::AttemptEnded(end) => end.now,
         Entry::Settled(settled) => settled.now,

@@ -184,13 +184,17 @@ impl Books {
         });
         match &dispatch.work {
             Work::Task(task) => self.begin_task(&task.subagent),
-            Work::Tool { .. } | Work::Model(_) | Work::Worktree(_) => {
+            Work::Tool { .. } => {
                 self.load.tools += 1;
                 self.peak.tools = self.peak.tools.max(self.load.tools);
                 let kept = self.load.tools <= self.caps.run;
                 self.demand(kept, || format!("{name}: more tools at once than `run.concurrency`"));
             }
-            Work::Approve(_) | Work::LoadProgram { .. } => {}
+            Work::Approve(_)
+            | Work::LoadProgram { .. }
+            | Work::Model(_)
+            | Work::ResolveModel { .. }
+            | Work::Worktree(_) => {}
         }
     }
 
@@ -293,6 +297,7 @@ fn served_by(work: &Work) -> (String, String) {
         Work::Approve(approve) => ("approve".to_owned(), approve.question.clone()),
         Work::LoadProgram { name } => ("workflow".to_owned(), name.clone()),
         Work::Model(request) => (request.model.clone(), "model".to_owned()),
+        Work::ResolveModel { name } => ("resolve".to_owned(), name.clone()),
         Work::Worktree(_) => ("worktree".to_owned(), String::new()),
     }
 }

@@ -1,7 +1,7 @@
 //! How mock subagents, tools and people behave: one plan for each dispatch.
 
 use crate::Random;
-use loopwright_protocol::{Dispatch, Json, Outcome, Progress, Work};
+use loopwright_protocol::{Block, Dispatch, Finish, Json, ModelReply, Outcome, Progress, Work};
 use loopwright_types::{Code, Failure, Micros, Reason, Usage};
 
 /// What one attempt will do.
@@ -39,6 +39,25 @@ impl Plan {
     /// Gives this value at once.
     pub fn done(value: impl Into<serde_json::Value>) -> Self {
         Self::ending(Outcome::Done(Json::of(&value.into())))
+    }
+
+    /// A model's reply: this text, done.
+    pub fn says(text: impl Into<String>) -> Self {
+        Self::replies(vec![Block::Text { text: text.into() }], Finish::End)
+    }
+
+    /// A model's reply that wants these tools called, each with its arguments.
+    pub fn calls(tools: &[(&str, serde_json::Value)]) -> Self {
+        let block = |(number, (name, arguments)): (usize, &(&str, serde_json::Value))| {
+            let (id, name) = (format!("call-{number}"), (*name).to_owned());
+            Block::ToolUse { id, name, arguments: arguments.to_string() }
+        };
+        Self::replies(tools.iter().enumerate().map(block).collect(), Finish::Tools)
+    }
+
+    /// A model's reply.
+    pub fn replies(blocks: Vec<Block>, finish: Finish) -> Self {
+        Self::ending(Outcome::Done(Json::of(&ModelReply { blocks, finish })))
     }
 
     /// Fails at once.
@@ -125,7 +144,8 @@ pub fn echo(dispatch: &Dispatch, _random: &mut Random) -> Plan {
         Work::Tool { args, .. } => Plan::done(args.read::<serde_json::Value>().unwrap_or_default()),
         Work::Approve(_) => Plan::done(true),
         Work::LoadProgram { name } => Plan::failed(unknown_program(name)),
-        Work::Model(request) => Plan::done(request.model.as_str()),
+        Work::Model(request) => Plan::says(request.messages.len().to_string()),
+        Work::ResolveModel { name } => Plan::failed(unknown_model(name)),
         Work::Worktree(_) => Plan::done(serde_json::Value::Null),
     }
 }
@@ -134,6 +154,12 @@ pub fn echo(dispatch: &Dispatch, _random: &mut Random) -> Plan {
 pub(crate) fn unknown_program(name: &str) -> Failure {
     let message = format!("no saved program is named `{name}`");
     Failure::new(Reason::Policy, Code::WORKFLOW_UNKNOWN, message).not_sent()
+}
+
+/// What a host answers when no provider has the model.
+fn unknown_model(name: &str) -> Failure {
+    let message = format!("no model is named `{name}`");
+    Failure::new(Reason::Policy, Code::MODEL_UNKNOWN, message).not_sent()
 }
 
 /// How long attempts take.

@@ -124,7 +124,8 @@ impl Simulation {
             seed,
             subagents: vec![subagent("general-purpose")],
             tools: Vec::new(),
-            models: Vec::new(),
+            models: Default::default(),
+            model: None,
             workspace: "/workspace".to_owned(),
         };
         let setup = Setup {

@@ -117,6 +117,8 @@ impl Tools {
             output: None,
             effects: loopwright_types::Effects::None,
             programs: true,
+            subagents: true,
+            aliases: Vec::new(),
         };
         allowed.map(tool).collect()
     }

@@ -96,6 +96,12 @@ settings! {
     "mock.null_rate" SettingKind::Fraction, "0", "Share of mock answers that are `null`.";
     "mock.output_tokens" integer(0, 1_000_000_000), "0", "Output tokens a mock attempt reports; 0 counts a quarter of its answer's UTF-8 bytes, rounded up.";
     "mock.seed" integer(0, u64::MAX), "1", "Seed of everything the mock subagent draws.";
+    "model.default" SettingKind::Text, "", "Model of subagents that name none, as `provider:model`, an alias or a tier; empty is none.";
+    "model.output_tokens_max" integer(0, 10_000_000), "0", "Most output tokens of one reply of a model; 0 is the model's own limit.";
+    "provider.breaker_failures" integer(1, 10_000), "8", "Failures in a row, refusals for too many requests excepted, after which a provider counts as down: one request at a time asks whether it is back, everything else waits.";
+    "provider.cache_prefix_tokens" integer(0, 10_000_000), "1024", "Size of a shared prompt prefix from which siblings wait until the first response begins, so that the provider writes it to its cache once.";
+    "provider.probe_max_ms" integer(1, 86_400_000), "30000", "Longest time between two requests to a provider that is down; it starts at one second and doubles.";
+    "provider.retries" integer(0, 1000), "8", "Retries of one request to a model where the call gives no `retries`; they also come out of one budget for each provider, which its successes fill.";
     "run.calls_max" integer(1, 100_000_000), "1000000", "Calls of any kind one run may make, tools and sleeps included; the next one fails with `limit`.";
     "run.concurrency" integer(1, 100_000), "16", "Attempts of one run under way at once. Does not depend on the number of cores.";
     "run.concurrency_per_provider" integer(1, 100_000), "1000", "Attempts under way at once at one provider (`command`, `mock`, a model's provider).";
@@ -112,6 +118,7 @@ settings! {
     "task.retries" integer(0, 1000), "2", "Retries after a retryable failure, where the subagent's effects are `none` or nothing was sent.";
     "task.schema_retries" integer(0, 100), "2", "How often an answer that does not match its schema goes back to the subagent with the errors.";
     "task.timeout_ms" integer(1, 31_536_000_000), "1800000", "Time for one task from its first dispatch, retries included.";
+    "task.turns_max" integer(1, 100_000), "50", "Requests to the model that one subagent may make, where neither the call nor the definition gives `maxTurns`; re-asks are not counted.";
     "tools.allow" SettingKind::Text, "glob,grep,ls,read_file", "Tools that programs may call, separated by commas.";
     "tools.result_bytes_max" integer(256, 1 << 28), "900000", "Size of one tool result; a longer one is cut at a line and says so.";
 }

@@ -39,7 +39,8 @@ pub fn start(run: &str) -> RunStart {
         seed: 7,
         subagents: Vec::new(),
         tools: vec![loopwright_protocol::Tool::reading("ls")],
-        models: Vec::new(),
+        models: Default::default(),
+        model: None,
         workspace: "/workspace".to_owned(),
     }
 }
@@ -95,6 +96,8 @@ pub fn settled(call: u32, fallback: bool) -> Entry {
         fallback,
         subagent: None,
         hidden: None,
+        salvage: None,
+        worktree: None,
     }))
 }
 
@@ -110,6 +113,8 @@ pub fn failed(call: u32) -> Entry {
         fallback: false,
         subagent: None,
         hidden: None,
+        salvage: None,
+        worktree: None,
     }))
 }
 

@@ -165,6 +165,7 @@ fn label(kind: CallKind, request: &Json) -> Box<str> {
         CallKind::Sleep => out.text(&format!("{} ms", named.ms.unwrap_or_default())),
         CallKind::Approve => out.text(named.question.as_deref().unwrap_or_default()),
         CallKind::Workflow => out.text(named.name.as_deref().unwrap_or_default()),
+        CallKind::Model | CallKind::Resolve | CallKind::Worktree => {} // steps have no row
     }
     out.finish()
 }

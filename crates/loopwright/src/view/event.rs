@@ -117,6 +117,7 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::CancelRequested { now } => {
             Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
         }
+        Entry::Stepped(_) | Entry::ProviderDown { .. } | Entry::ProviderUp { .. } => return None,
         Entry::AttemptStarted(start) if start.ahead => return None,
         Entry::Dispatched { now, attempts } => {
             let lines = attempts.iter().map(|(call, attempt)| {

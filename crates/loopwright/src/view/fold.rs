@@ -67,6 +67,7 @@ impl RunView {
                 self.phase(*guest, title);
             }
             Entry::ScopeCancelled { .. } => {}
+            Entry::Stepped(_) | Entry::ProviderDown { .. } | Entry::ProviderUp { .. } => {}
             Entry::Dropped { error, .. } => self.dropped(error),
             Entry::Coverage { report, .. } => self.coverage = Some(report.clone()),
             Entry::Unhandled { error, .. } => {

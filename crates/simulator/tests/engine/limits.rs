@@ -37,7 +37,7 @@ fn what_is_known_to_be_wrong_is_refused_before_anything_is_sent() {
     let task = || Step::task("a");
     let cases = [
         (task().with("subagent", "nobody"), "policy LW0601 after 0"),
-        (task().with("isolation", "worktree"), "policy LW0512 after 0"),
+        (task().with("isolation", "container"), "policy LW0512 after 0"),
         (task().with("prompt", 7), "program LW0507 after 0"),
         (task().with("schema", json!({ "type": "nonsense" })), "schema LW0401 after 0"),
         (

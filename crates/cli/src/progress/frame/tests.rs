@@ -47,7 +47,8 @@ impl Scene {
             seed: 1,
             subagents: Vec::new(),
             tools: Vec::new(),
-            models: Vec::new(),
+            models: Default::default(),
+            model: None,
             workspace: "/work".to_owned(),
         })));
         scene.turn();
@@ -113,6 +114,8 @@ impl Scene {
             subagent: None,
             fallback: false,
             hidden: None,
+            salvage: None,
+            worktree: None,
         })));
     }
 

@@ -54,7 +54,8 @@ impl Script {
             seed: 7,
             subagents: Vec::new(),
             tools: Vec::new(),
-            models: Vec::new(),
+            models: Default::default(),
+            model: None,
             workspace: "/work".to_owned(),
         };
         let entries = vec![Entry::RunStarted(Box::new(start))];
@@ -155,6 +156,8 @@ impl Script {
             started: None,
             fallback: false,
             hidden: None,
+            salvage: None,
+            worktree: None,
             subagent: None,
         })));
     }

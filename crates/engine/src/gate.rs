@@ -1,0 +1,339 @@
+//! One model provider: who waits for it, and when it may be asked. Adapts to the limits the provider shows
+//! (additive increase, multiplicative decrease; Chiu and Jain 1989), keeps within the windows it tells,
+//! shares one budget of retries, and stops asking while it is down.
+
+use loopwright_protocol::{ProviderLimits, Window};
+use loopwright_types::{CallId, Micros};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What part of the window is kept when the provider wants fewer requests.
+const NARROWING: f64 = 0.75;
+/// The window is narrowed once for all the refusals of this time: they answer the same burst.
+const NARROWING_PAUSE: Micros = Micros::from_millis(1000);
+/// Retries that a provider is owed before it has answered anything, and the most that can be saved up.
+const RETRIES_AT_FIRST: f64 = 32.0;
+const RETRIES_MAX: f64 = 128.0;
+/// What one success adds: at most one request in five is a retry in the long run.
+const RETRIES_PER_SUCCESS: f64 = 0.2;
+/// First wait before a provider that is down is asked again; it doubles up to the setting's most.
+const PROBE_FIRST: Micros = Micros::from_millis(1000);
+
+/// A limit as the provider told it, and what was sent since.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    limit: u64,
+    remaining: u64,
+    whole_at: Micros,
+}
+
+impl Bucket {
+    fn take(told: Option<Window>, now: Micros) -> Option<Self> {
+        told.map(|window| Self {
+            limit: window.limit,
+            remaining: window.remaining,
+            whole_at: now.after(window.reset),
+        })
+    }
+
+    fn refill(&mut self, now: Micros) {
+        if now >= self.whole_at {
+            self.remaining = self.limit;
+        }
+    }
+
+    /// When `wanted` fits, if not now. What is larger than the whole limit goes when it is whole.
+    fn blocked_until(&mut self, wanted: u64, now: Micros) -> Option<Micros> {
+        self.refill(now);
+        let fits = wanted.min(self.limit) <= self.remaining;
+        (!fits && self.whole_at > now).then_some(self.whole_at)
+    }
+}
+
+/// The provider does not answer.
+#[derive(Clone, Copy, Debug)]
+struct Down {
+    since: Micros,
+    wait: Micros,
+    probe_at: Micros,
+    probing: bool,
+}
+
+/// What an attempt's end did to the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing worth telling.
+    None,
+    /// The breaker opened.
+    WentDown,
+    /// It closed: the provider was down since then.
+    CameUp(Micros),
+}
+
+/// Whether the oldest request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Now.
+    Go,
+    /// When something ends.
+    Wait,
+    /// At this time.
+    At(Micros),
+}
+
+/// One provider.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// Its name.
+    pub name: String,
+    queue: BinaryHeap<Reverse<CallId>>,
+    in_flight: usize,
+    window: f64,
+    window_max: f64,
+    narrowed: Option<Micros>,
+    failures: u32,
+    failures_max: u32,
+    probe_max: Micros,
+    down: Option<Down>,
+    retries: f64,
+    requests: Option<Bucket>,
+    tokens: Option<Bucket>,
+    output_tokens: Option<Bucket>,
+}
+
+impl Gate {
+    /// A provider that nobody has asked yet.
+    pub fn new(name: &str, window_max: usize, failures_max: u32, probe_max: Micros) -> Self {
+        Self {
+            name: name.to_owned(),
+            queue: BinaryHeap::new(),
+            in_flight: 0,
+            window: window_max as f64,
+            window_max: window_max as f64,
+            narrowed: None,
+            failures: 0,
+            failures_max,
+            probe_max,
+            down: None,
+            retries: RETRIES_AT_FIRST,
+            requests: None,
+            tokens: None,
+            output_tokens: None,
+        }
+    }
+
+    /// Adds a request that waits.
+    pub fn push(&mut self, call: CallId) {
+        self.queue.push(Reverse(call));
+    }
+
+    /// The oldest request that is still wanted.
+    pub fn oldest(&mut self, wanted: impl Fn(CallId) -> bool) -> Option<CallId> {
+        while self.queue.peek().is_some_and(|Reverse(call)| !wanted(*call)) {
+            self.queue.pop();
+        }
+        self.queue.peek().map(|Reverse(call)| *call)
+    }
+
+    /// Whether the oldest request, of about so many tokens in and at most so many out, may go now.
+    pub fn admit(&mut self, input: u64, output: u64, now: Micros) -> Admission {
+        if let Some(down) = &self.down {
+            return match down.probing {
+                true => Admission::Wait,
+                false if now < down.probe_at => Admission::At(down.probe_at),
+                false => Admission::Go,
+            };
+        }
+        if self.in_flight as f64 >= self.window.floor().max(1.0) {
+            return Admission::Wait;
+        }
+        let apart = self.output_tokens.is_some();
+        let wanted = [
+            (&mut self.requests, 1),
+            (&mut self.tokens, if apart { input } else { input + output }),
+            (&mut self.output_tokens, output),
+        ];
+        let blocked = wanted.into_iter().filter_map(|(bucket, wanted)| {
+            bucket.as_mut().and_then(|bucket| bucket.blocked_until(wanted, now))
+        });
+        blocked.max().map_or(Admission::Go, Admission::At)
+    }
+
+    /// The oldest request goes.
+    pub fn go(&mut self, input: u64, output: u64) {
+        self.queue.pop();
+        self.in_flight += 1;
+        if let Some(down) = &mut self.down {
+            down.probing = true;
+        }
+        let apart = self.output_tokens.is_some();
+        for (bucket, used) in [
+            (&mut self.requests, 1),
+            (&mut self.tokens, if apart { input } else { input + output }),
+            (&mut self.output_tokens, output),
+        ] {
+            if let Some(bucket) = bucket {
+                bucket.remaining = bucket.remaining.saturating_sub(used);
+            }
+        }
+    }
+
+    /// Takes what the provider told with a response.
+    pub fn told(&mut self, limits: &ProviderLimits, now: Micros) {
+        for (bucket, told) in [
+            (&mut self.requests, limits.requests),
+            (&mut self.tokens, limits.tokens),
+            (&mut self.output_tokens, limits.output_tokens),
+        ] {
+            if let Some(new) = Bucket::take(told, now) {
+                // Responses overtake each other: within one period only the smaller figure is news.
+                *bucket = match *bucket {
+                    Some(old) if now < old.whole_at && old.remaining < new.remaining => {
+                        Some(Bucket { remaining: old.remaining, ..new })
+                    }
+                    _ => Some(new),
+                };
+            }
+        }
+    }
+
+    /// A request ended without telling anything of the provider: cancelled, or refused for its own sake.
+    pub fn ended(&mut self) {
+        assert!(self.in_flight > 0, "a request ends once");
+        self.in_flight -= 1;
+        if let Some(down) = &mut self.down {
+            down.probing = false;
+        }
+    }
+
+    /// A request was answered.
+    pub fn succeeded(&mut self) -> Change {
+        self.ended();
+        self.failures = 0;
+        self.window = (self.window + 1.0 / self.window.max(1.0)).min(self.window_max);
+        self.retries = (self.retries + RETRIES_PER_SUCCESS).min(RETRIES_MAX);
+        self.down.take().map_or(Change::None, |down| Change::CameUp(down.since))
+    }
+
+    /// The provider wants fewer requests.
+    pub fn refused(&mut self, now: Micros) {
+        let burst = self.in_flight as f64;
+        self.ended();
+        self.failures = 0; // it answers
+        let recent = self.narrowed.is_some_and(|at| now.since(at) < NARROWING_PAUSE);
+        if !recent {
+            self.narrowed = Some(now);
+            self.window = (self.window.min(burst) * NARROWING).max(1.0);
+        }
+    }
+
+    /// The provider failed or could not be reached.
+    pub fn failed(&mut self, now: Micros) -> Change {
+        self.ended();
+        self.failures += 1;
+        if let Some(down) = &mut self.down {
+            if now >= down.probe_at {
+                down.wait = Micros(down.wait.0.saturating_mul(2)).min(self.probe_max);
+                down.probe_at = now.after(down.wait);
+            }
+            return Change::None;
+        }
+        if self.failures < self.failures_max {
+            return Change::None;
+        }
+        let wait = PROBE_FIRST.min(self.probe_max);
+        self.down = Some(Down { since: now, wait, probe_at: now.after(wait), probing: false });
+        Change::WentDown
+    }
+
+    /// Whether the breaker is open.
+    pub fn is_down(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// Takes one retry out of the shared budget; says whether there was one.
+    pub fn take_retry(&mut self) -> bool {
+        let has = self.retries >= 1.0;
+        if has {
+            self.retries -= 1.0;
+        }
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(window: usize) -> Gate {
+        Gate::new("p", window, 3, Micros::from_millis(4000))
+    }
+
+    fn at(ms: u64) -> Micros {
+        Micros::from_millis(ms)
+    }
+
+    #[test]
+    fn the_window_narrows_once_a_burst_and_widens_by_one_a_window() {
+        let mut gate = gate(100);
+        (0..40).for_each(|_| gate.go(1, 1));
+        gate.refused(at(5000));
+        gate.refused(at(5001));
+        assert_eq!(gate.window, 30.0);
+        for _ in 0..30 {
+            gate.succeeded();
+        }
+        assert!((30.9..31.1).contains(&gate.window), "{}", gate.window);
+    }
+
+    #[test]
+    fn a_provider_that_is_down_is_asked_by_one_request_at_a_time_ever_more_rarely() {
+        let mut gate = gate(10);
+        (0..5).for_each(|call| gate.push(CallId(call)));
+        (0..4).for_each(|_| gate.go(1, 1));
+        let changes: Vec<Change> = (0..4).map(|n| gate.failed(at(n))).collect();
+        assert_eq!(changes, [Change::None, Change::None, Change::WentDown, Change::None]);
+        let mut now = at(2);
+        for wait in [1000, 2000, 4000, 4000] {
+            let due = now.after(at(wait));
+            assert_eq!(gate.admit(1, 1, now), Admission::At(due));
+            assert_eq!(gate.admit(1, 1, due), Admission::Go);
+            gate.go(1, 1);
+            assert_eq!(gate.admit(1, 1, due), Admission::Wait, "one probe at a time");
+            assert_eq!(gate.failed(due), Change::None);
+            now = due;
+        }
+        gate.go(1, 1);
+        assert_eq!(gate.succeeded(), Change::CameUp(at(2)));
+        assert_eq!(gate.admit(1, 1, now), Admission::Go);
+    }
+
+    #[test]
+    fn what_the_provider_says_is_left_is_not_overdrawn() {
+        let mut gate = gate(10);
+        let window = |limit, remaining| Some(Window { limit, remaining, reset: at(100) });
+        let tokens = window(1000, 300);
+        gate.told(&ProviderLimits { tokens, ..ProviderLimits::default() }, at(0));
+        assert_eq!(gate.admit(150, 50, at(1)), Admission::Go);
+        gate.go(150, 50);
+        assert_eq!(gate.admit(150, 50, at(2)), Admission::At(at(100)));
+        assert_eq!(gate.admit(150, 50, at(100)), Admission::Go);
+        // A late response with a larger figure does not undo what was sent.
+        gate.told(&ProviderLimits { tokens: window(1000, 10), ..Default::default() }, at(100));
+        gate.told(&ProviderLimits { tokens: window(1000, 900), ..Default::default() }, at(101));
+        assert!(matches!(gate.admit(150, 50, at(102)), Admission::At(_)));
+        assert_eq!(gate.admit(5000, 50, at(300)), Admission::Go, "larger than any window");
+    }
+
+    #[test]
+    fn retries_come_out_of_one_budget_that_successes_fill() {
+        let mut gate = gate(10);
+        let spent = std::iter::from_fn(|| gate.take_retry().then_some(())).count();
+        assert_eq!(spent, RETRIES_AT_FIRST as usize);
+        for _ in 0..6 {
+            gate.go(1, 1);
+            gate.succeeded();
+        }
+        assert!(gate.take_retry() && !gate.take_retry());
+    }
+}

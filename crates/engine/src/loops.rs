@@ -1,0 +1,295 @@
+//! The loop of a task that a model serves: resolve the model, ask it, call the tools it wants, until it has an
+//! answer. The conversation itself is `agent`'s; what is asked when, and what a failure means, is decided here.
+
+use crate::call::State;
+use crate::engine::Engine;
+use crate::steps::Step;
+use loopwright_agent::{Conversation, Next, Setup, ToolCall};
+use loopwright_protocol::{
+    CallKind, Entry, Json, Model, ModelReply, Outcome, StartEntry, Tool, ToolResult, Work,
+    Worktree, WorktreeReport,
+};
+use loopwright_types::{Attempt, CallId, Code, Failure, Reason};
+use std::sync::Arc;
+
+/// Driver name of definitions that a model serves.
+pub(crate) const DRIVER_MODEL: &str = "model";
+/// A program may ask for the mock by itself: the host's own driver makes the whole answer up.
+pub(crate) const MODEL_MOCK: &str = "mock";
+
+/// What a task needs while its subagent works.
+#[derive(Debug, Default)]
+pub(crate) struct Loop {
+    /// Its model, once it is known.
+    pub model: Option<Arc<Model>>,
+    /// Its conversation, once it has begun.
+    pub talk: Option<Box<Conversation>>,
+    /// Steps under way.
+    pub open: Vec<CallId>,
+    /// Results of the tools of this turn, in the model's order, and the steps that owe the missing ones.
+    results: Vec<(ToolResult, Option<CallId>)>,
+    /// Its worktree.
+    pub worktree: Option<Worktree>,
+    /// What the model last said, where that was no answer.
+    pub salvage: Option<String>,
+    /// What became of the worktree.
+    pub report: Option<WorktreeReport>,
+    /// The outcome that waits for the worktree to be finished.
+    pub closing: Option<Box<(Outcome, Option<Failure>)>>,
+}
+
+impl Engine {
+    /// Whether the task's subagent is served step by step rather than by a driver of the host.
+    pub(crate) fn has_loop(&self, id: CallId) -> bool {
+        let call = &self.calls[id.0 as usize];
+        let served = call.target.is_some_and(|at| self.subagents[at].driver == DRIVER_MODEL);
+        served && self.model_name(id).as_deref() != Some(MODEL_MOCK)
+    }
+
+    /// The model that the call, the definition or the run asks for.
+    fn model_name(&self, id: CallId) -> Option<String> {
+        let call = &self.calls[id.0 as usize];
+        let own = call.task.as_ref().and_then(|task| task.request.model.as_ref());
+        let defined = call.target.and_then(|at| self.subagents[at].model.as_ref());
+        own.or(defined).or(self.model_default.as_ref()).cloned()
+    }
+
+    /// The subagent has its slot: its loop begins.
+    pub(crate) fn begin_loop(&mut self, id: CallId) {
+        self.mark_started(id);
+        let Some(name) = self.model_name(id) else {
+            return self.loop_failed(id, no_model(self.target_name(id)));
+        };
+        match self.models.get(&name) {
+            Some(model) => {
+                let model = Arc::clone(model);
+                self.begin_conversation(id, model);
+            }
+            None => {
+                let (args, work) = (None, Work::ResolveModel { name: name.clone() });
+                let step = Step { kind: CallKind::Resolve, turn: 0, name, args, work };
+                let step = self.enter_step(id, step);
+                self.send_step(step);
+            }
+        }
+    }
+
+    /// Journals that the subagent begins, and starts the task's time.
+    fn mark_started(&mut self, id: CallId) {
+        let now = self.now;
+        let subagent = Some(self.target_name(id).to_owned());
+        let timeout = self.timeout(id);
+        let reask = self.task(id).feedback.is_some();
+        let call = &mut self.calls[id.0 as usize];
+        call.attempts += 1;
+        call.state = State::Running;
+        let attempt = Attempt(call.attempts);
+        if call.started.is_none() {
+            call.started = Some(now);
+            self.set_deadline(id, timeout);
+        }
+        let (effects, ahead) = (None, false);
+        let entry = StartEntry { call: id, attempt, now, subagent, effects, ahead, reask };
+        self.append(Entry::AttemptStarted(entry));
+    }
+
+    fn target_name(&self, id: CallId) -> &str {
+        let target = self.calls[id.0 as usize].target.expect("a task has a target");
+        &self.subagents[target].name
+    }
+
+    /// Dispatches a step that waits for no queue.
+    pub(crate) fn send_step(&mut self, step: CallId) {
+        let work = self.step_work(step);
+        self.start_attempt(step, None, work, false);
+    }
+
+    /// What a step asks for; kept, because it may be sent again.
+    pub(crate) fn step_work(&self, step: CallId) -> Work {
+        let work = self.step_state(step).work.as_ref();
+        work.expect("a step keeps its work until it is settled").clone()
+    }
+
+    pub(crate) fn model_resolved(&mut self, id: CallId, outcome: Outcome) {
+        let model = match outcome {
+            Outcome::Done(json) => json.read::<Model>().map_err(|error| {
+                let message = format!("the model cannot be read: {error}");
+                Failure::new(Reason::Provider, Code::MODEL_UNKNOWN, message)
+            }),
+            Outcome::Failed(failure) => Err(failure),
+        };
+        match model {
+            Ok(model) => {
+                let model = Arc::new(model);
+                if let Some(name) = self.model_name(id) {
+                    self.models.insert(name, Arc::clone(&model));
+                }
+                self.begin_conversation(id, model);
+            }
+            Err(failure) => self.loop_failed(id, failure),
+        }
+    }
+
+    fn begin_conversation(&mut self, id: CallId, model: Arc<Model>) {
+        let target = self.calls[id.0 as usize].target.expect("a task has a target");
+        let subagent = &self.subagents[target];
+        let task = self.task(id);
+        let turns_max =
+            task.request.max_turns.or(subagent.max_turns).unwrap_or(self.options.turns_max);
+        let setup = Setup {
+            system: subagent.system_prompt.clone(),
+            prompt: task.request.prompt.clone(),
+            tools: self.tools_of(id).map(Tool::spec).collect(),
+            schema: task.request.schema.clone(),
+            turns_max,
+            feedback: task.feedback.clone(),
+        };
+        let own = self.task_loop(id);
+        own.model = Some(model);
+        own.talk = Some(Box::new(Conversation::new(setup)));
+        self.ask(id);
+    }
+
+    /// The tools that the subagent may call: the run's, narrowed by its definition and by the call.
+    pub(crate) fn tools_of(&self, id: CallId) -> impl Iterator<Item = &Tool> {
+        let call = &self.calls[id.0 as usize];
+        let target = call.target.map(|at| &self.subagents[at]);
+        let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
+        let listed = move |list: Option<&[String]>, tool: &Tool| {
+            list.is_none_or(|list| list.iter().any(|item| tool.is_named_by(item)))
+        };
+        self.tools.iter().filter(move |tool| {
+            let defined = target.and_then(|target| target.tools.as_deref());
+            let denied = target.is_some_and(|target| {
+                // A rule in brackets takes away a part only: the tool itself enforces that.
+                target.tools_denied.iter().any(|item| !item.contains('(') && tool.is_named_by(item))
+            });
+            tool.subagents && listed(defined, tool) && listed(asked, tool) && !denied
+        })
+    }
+
+    /// The allow-list that a tool enforces for this task: what definition and call say of it.
+    fn grant(&self, id: CallId, tool: &Tool) -> Vec<String> {
+        let call = &self.calls[id.0 as usize];
+        let target = call.target.map(|at| &self.subagents[at]);
+        let defined = target.and_then(|target| target.tools.as_deref()).unwrap_or_default();
+        let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
+        let asked = asked.unwrap_or_default();
+        let both = defined.iter().chain(asked).filter(|item| tool.is_named_by(item));
+        let narrow: Vec<String> = both.filter(|item| item.contains('(')).cloned().collect();
+        if narrow.is_empty() { vec![tool.name.clone()] } else { narrow }
+    }
+
+    /// Takes the model's reply.
+    pub(crate) fn model_answered(&mut self, id: CallId, outcome: Outcome) {
+        let reply = match outcome {
+            Outcome::Done(json) => json.read::<ModelReply>().map_err(|error| {
+                let message = format!("the model's reply cannot be read: {error}");
+                Failure::new(Reason::Provider, Code::REPLY_MALFORMED, message)
+            }),
+            Outcome::Failed(failure) => Err(failure),
+        };
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(failure) => return self.loop_failed(id, failure),
+        };
+        let talk = self.task_loop(id).talk.as_mut().expect("a reply belongs to a conversation");
+        match talk.take_reply(reply) {
+            Next::Call(calls) => self.call_tools(id, calls),
+            Next::Answer(value) => self.loop_answered(id, value),
+            Next::Unreadable(errors) => self.reask(id, &errors),
+            Next::Again => self.ask(id),
+            Next::Failed(failure) => self.loop_failed(id, failure),
+        }
+    }
+
+    pub(crate) fn last_text(&self, id: CallId) -> &str {
+        let task = self.calls[id.0 as usize].task.as_ref();
+        let talk = task.and_then(|task| task.own.as_ref()?.talk.as_ref());
+        talk.map_or("", |talk| talk.last_text())
+    }
+
+    fn call_tools(&mut self, id: CallId, calls: Vec<ToolCall>) {
+        let turn = self.turn(id);
+        let root = self.task_loop(id).worktree.as_ref().map(|worktree| worktree.path.clone());
+        let mut results = Vec::new();
+        let mut steps = Vec::new();
+        for call in calls {
+            let ToolCall { id: own, name, arguments } = call;
+            let mut result =
+                ToolResult { id: own, name: name.clone(), text: String::new(), is_error: true };
+            let known = self.tools_of(id).find(|tool| tool.model_name() == name).cloned();
+            let step = match (known, arguments) {
+                (Some(tool), Ok(arguments)) => {
+                    let args = Json::of(&arguments);
+                    let grant = Some(self.grant(id, &tool));
+                    let name = tool.name.clone();
+                    let work = Work::Tool { name, args: args.clone(), root: root.clone(), grant };
+                    let (kind, args) = (CallKind::Tool, Some(args));
+                    let step = Step { kind, turn, name: tool.name.clone(), args, work };
+                    Some(self.enter_step(id, step))
+                }
+                (Some(_), Err(error)) => {
+                    result.text = error;
+                    None
+                }
+                (None, _) => {
+                    let known: Vec<String> = self.tools_of(id).map(Tool::model_name).collect();
+                    result.text =
+                        format!("there is no tool `{name}`; there are {}", known.join(", "));
+                    None
+                }
+            };
+            steps.extend(step);
+            results.push((result, step));
+        }
+        self.task_loop(id).results = results;
+        steps.into_iter().for_each(|step| self.enqueue(step));
+        self.results_in(id);
+    }
+
+    pub(crate) fn tool_answered(&mut self, id: CallId, step: CallId, outcome: Outcome) {
+        let owed = self.task_loop(id).results.iter_mut().find(|(_, owed)| *owed == Some(step));
+        let Some((result, owed)) = owed else { return };
+        *owed = None;
+        match outcome {
+            Outcome::Done(json) => {
+                // A tool's text goes to the model as it is, other values as JSON.
+                result.text = json.read::<String>().unwrap_or_else(|_| json.text().to_owned());
+                result.is_error = false;
+            }
+            Outcome::Failed(failure) => {
+                result.text = match &failure.hint {
+                    Some(hint) => format!("{}\nhint: {hint}", failure.message),
+                    None => failure.message,
+                };
+            }
+        }
+        self.results_in(id);
+    }
+
+    /// When every tool of the turn has answered, the model is asked again.
+    fn results_in(&mut self, id: CallId) {
+        let own = self.task_loop(id);
+        if own.results.is_empty() || own.results.iter().any(|(_, owed)| owed.is_some()) {
+            return;
+        }
+        let results = std::mem::take(&mut own.results).into_iter().map(|(result, _)| result);
+        let talk = own.talk.as_mut().expect("results belong to a conversation");
+        talk.take_results(results.collect());
+        self.ask(id);
+    }
+
+    /// The model's turn that is next or under way, from 1.
+    pub(crate) fn turn(&mut self, id: CallId) -> u32 {
+        self.task_loop(id).talk.as_ref().map_or(0, |talk| talk.turns() + 1)
+    }
+}
+
+fn no_model(subagent: &str) -> Failure {
+    let message = format!("subagent `{subagent}` needs a model and none is named");
+    Failure::new(Reason::Provider, Code::MODEL_UNAVAILABLE, message).not_sent().hint(
+        "name one: `--model provider:model`, `model:` in its definition, or the setting `model.default`; \
+         `--model mock` makes answers up",
+    )
+}

@@ -1,0 +1,106 @@
+//! A call gets its final outcome: what it held is given back, what it means for the run is counted, and it is
+//! delivered once it is durable.
+
+use crate::call::{State, bits};
+use crate::engine::Engine;
+use crate::loops::Loop;
+use loopwright_protocol::{CallKind, Command, Entry, Outcome, SettleEntry, TimerId};
+use loopwright_types::{CallId, Failure, Reason};
+
+impl Engine {
+    /// Gives a call its final outcome: journalled now, delivered once that is durable.
+    pub(crate) fn settle(&mut self, id: CallId, outcome: Outcome) {
+        self.settle_with(id, outcome, None);
+    }
+
+    pub(crate) fn settle_with(&mut self, id: CallId, outcome: Outcome, hidden: Option<Failure>) {
+        assert!(!self.calls[id.0 as usize].is_settled(), "a call is settled once");
+        let cancelled = matches!(outcome, Outcome::Failed(_));
+        let call = &mut self.calls[id.0 as usize];
+        let waited = std::mem::replace(&mut call.state, State::Settled);
+        self.parked -= usize::from(waited == State::Parked);
+        let own = self.leave_loop(id);
+        if self.calls[id.0 as usize].step.is_none() {
+            self.count(id, &outcome);
+        }
+        let call = &mut self.calls[id.0 as usize];
+        if let (Some(attempt), false) = (call.active, call.held) {
+            self.out.push(Command::CancelAttempt { call: id, attempt });
+        }
+        if call.started.is_some() {
+            self.out.push(Command::DropTimer { timer: TimerId::Deadline(id) });
+        }
+        match (waited, call.kind) {
+            (State::Backoff, _) => {
+                self.out.push(Command::DropTimer { timer: TimerId::Retry(id) });
+            }
+            (State::Waiting, CallKind::Sleep) if cancelled => {
+                self.out.push(Command::DropTimer { timer: TimerId::Sleep(id) });
+            }
+            _ => {}
+        }
+        let guest = &mut self.guests[call.guest.0 as usize];
+        guest.unsettled.remove(&id);
+        let entry = SettleEntry {
+            call: id,
+            now: self.now,
+            outcome,
+            attempts: call.attempts,
+            subagent: call.target.map(|target| self.subagents[target].name.clone()),
+            usage: call.usage,
+            started: call.started,
+            salvage: own.salvage.filter(|_| cancelled || hidden.is_some()),
+            worktree: own.report,
+            fallback: hidden.is_some(),
+            hidden,
+        };
+        if call.step.is_some() {
+            let gave_nothing = call.kind == CallKind::Model && cancelled;
+            let outcome = entry.outcome.clone();
+            self.append(Entry::Settled(Box::new(entry)));
+            if gave_nothing {
+                self.model_gave_nothing(id);
+            }
+            return self.step_settled(id, outcome);
+        }
+        let entry = Box::new(entry);
+        call.settled = Some(entry.clone());
+        self.append(Entry::Settled(entry));
+        self.deliver_when_durable(id);
+    }
+
+    /// Ends a task's loop: its steps are cancelled and its slot is free.
+    fn leave_loop(&mut self, id: CallId) -> Loop {
+        self.cancel_steps(id, &crate::cancel::failure(Reason::Cancelled));
+        if self.calls[id.0 as usize].active.is_none() {
+            self.release_slot(id);
+        }
+        let task = self.calls[id.0 as usize].task.take();
+        // A worktree that is not finished stays: what still works in it has to end first. It is found and cleaned
+        // later, like those of a run that was killed.
+        task.and_then(|task| task.own).map_or_else(Loop::default, |own| *own)
+    }
+
+    /// What the outcome means for the run's status.
+    fn count(&mut self, id: CallId, outcome: &Outcome) {
+        let call = &self.calls[id.0 as usize];
+        if call.kind.is_task() && matches!(outcome, Outcome::Done(_)) {
+            self.tally.done += 1;
+        }
+        let Outcome::Failed(failure) = outcome else { return };
+        if failure.reason == Reason::Cancelled || self.ending.is_some() {
+            return;
+        }
+        let nullable = matches!(failure.reason, Reason::Provider | Reason::Timeout);
+        if call.bits & bits::NULL_ON_FAILURE != 0 && call.bits & bits::OBSERVED == 0 && nullable {
+            self.tally.nulled += 1;
+        }
+        let name = &self.guests[call.guest.0 as usize].name;
+        let place = call
+            .position
+            .map_or_else(String::new, |at| format!("{name}:{}:{}: ", at.line, at.column));
+        let kind = call.kind.as_str();
+        let line = format!("{place}{kind} {id}: {} ({})", failure.message, failure.reason.as_str());
+        self.note_failure(line);
+    }
+}

@@ -1,0 +1,74 @@
+//! A task's own git worktree: made before its subagent begins, finished before the task settles.
+
+use crate::engine::Engine;
+use crate::steps::Step;
+use loopwright_protocol::{CallKind, Outcome, Work, Worktree, WorktreeReport, WorktreeWork};
+use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
+
+impl Engine {
+    /// Asks for a worktree; the subagent begins when it is there.
+    pub(crate) fn begin_worktree(&mut self, id: CallId) {
+        self.worktree_step(id, "create", WorktreeWork::Create);
+    }
+
+    fn worktree_step(&mut self, id: CallId, name: &str, work: WorktreeWork) {
+        let (name, work) = (name.to_owned(), Work::Worktree(work));
+        let step = Step { kind: CallKind::Worktree, turn: 0, name, args: None, work };
+        let step = self.enter_step(id, step);
+        self.send_step(step);
+    }
+
+    /// The subagent is done: its task settles once its worktree is finished.
+    pub(crate) fn conclude(&mut self, id: CallId, outcome: Outcome, hidden: Option<Failure>) {
+        let own = self.calls[id.0 as usize].task.as_mut().and_then(|task| task.own.as_mut());
+        let open = own.filter(|own| own.closing.is_none()).and_then(|own| {
+            let worktree = own.worktree.clone()?;
+            own.closing = Some(Box::new((outcome.clone(), hidden.clone())));
+            Some(worktree)
+        });
+        match open {
+            Some(worktree) => self.worktree_step(id, "finish", WorktreeWork::Finish(worktree)),
+            None => self.settle_with(id, outcome, hidden),
+        }
+    }
+
+    /// A worktree was made or finished, or could not be.
+    pub(crate) fn worktree_answered(&mut self, id: CallId, outcome: Outcome) {
+        let own = self.task_loop(id);
+        if let Some(closing) = own.closing.take() {
+            let (end, hidden) = *closing;
+            match outcome {
+                Outcome::Done(json) => own.report = json.read::<WorktreeReport>().ok(),
+                Outcome::Failed(failure) => {
+                    // The answer stands; what became of the worktree is told with it.
+                    let diffstat = failure.message;
+                    let worktree = own.worktree.clone();
+                    own.report = Some(WorktreeReport {
+                        changed: true,
+                        branch: worktree.as_ref().map(|worktree| worktree.branch.clone()),
+                        path: worktree.map(|worktree| worktree.path),
+                        diffstat,
+                    });
+                }
+            }
+            return self.settle_with(id, end, hidden);
+        }
+        let made = match outcome {
+            Outcome::Done(json) => json.read::<Worktree>().map_err(|error| {
+                let message = format!("the worktree cannot be read: {error}");
+                Failure::new(Reason::Provider, Code::TOOL_FAILED, message)
+            }),
+            Outcome::Failed(failure) => Err(failure),
+        };
+        match made {
+            Ok(worktree) => {
+                own.worktree = Some(worktree);
+                self.serve(id);
+            }
+            Err(failure) => {
+                let attempt = Attempt(self.calls[id.0 as usize].attempts);
+                self.give_up(id, failure, None, attempt, Usage::default());
+            }
+        }
+    }
+}
