@@ -75,7 +75,7 @@ pub(crate) async fn run(mut job: Job) -> (Outcome, Usage) {
     let mut tail = Tail::default();
     let mut stderr = child.stderr.take();
     let (talked, stop) = talk(&mut job, &mut child, &mut stderr, &mut tail, &session, began).await;
-    let status = end(&mut child, group, talked.is_ok() && stop.is_none()).await;
+    let status = end(&mut child, group, talked.is_ok()).await;
     if let Some(stderr) = &mut stderr {
         let _ = timeout(DRAIN, drain(stderr, &mut tail)).await;
     }
@@ -128,6 +128,7 @@ async fn talk(
                 Ok(()) => is_carried = true,
                 Err(broken) => break Err(broken),
             },
+            () = session.overflow.notified() => break Err(Broken::Gone),
             () = read_piece(stderr, tail), if stderr.is_some() => {}
             _ = child.wait(), if !has_ended => {
                 has_ended = true;
@@ -190,6 +191,7 @@ fn outcome(talked: Talked, stop: Option<Stop>, known: &Known<'_>, wants_json: bo
             failure.not_sent()
         });
     }
+    // Whatever broke with it: too much was said.
     if let Some(bytes) = known.session.too_large() {
         return Outcome::Failed(known.failure(Broken::TooLarge(bytes)));
     }

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Characters of an agent's own words in a message.
 const SHOWN_MAX: usize = 500;
+const VERSION_HINT: &str =
+    "use a version of the agent that speaks version 1 of the Agent Client Protocol";
 
 /// How a conversation can break.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Known<'_> {
             Broken::Refused(method, error) => self.refused(method, &error),
             Broken::Version(version) => self
                 .provider(Code::AGENT_PROTOCOL, &format!("speaks protocol version {version}, and this client 1"))
-                .hint("use a version of the agent that speaks version 1 of the Agent Client Protocol"),
+                .hint(VERSION_HINT),
             Broken::NoProtocol(line) => self
                 .provider(Code::AGENT_PROTOCOL, &format!("wrote a line that is no message of the protocol: `{line}`"))
                 .hint("start it in its ACP mode; only messages may go to its standard output, logs belong to standard error"),
@@ -162,19 +164,27 @@ impl Known<'_> {
                 .provider(Code::AGENT_LOGIN, &format!("wants to be logged in: {said}"))
                 .hint(hint);
         }
-        let code =
-            if self.session.is_prompted() { Code::AGENT_FAILED } else { Code::AGENT_NOT_READY };
-        let mut failure = self
-            .provider(code, &format!("answered `{method}` with an error: {said}{}", self.stderr()));
         // What is wrong with the request is wrong the next time too.
-        failure.retryable = ![
+        let may_pass = ![
             ErrorCode::INVALID_PARAMS,
             ErrorCode::INVALID_REQUEST,
             ErrorCode::METHOD_NOT_FOUND,
             ErrorCode::PARSE_ERROR,
         ]
         .contains(&error.code);
-        failure
+        let code = match (self.session.is_prompted(), method) {
+            (true, _) => Code::AGENT_FAILED,
+            // Who cannot even greet speaks something else, often another version.
+            (false, "initialize") if !may_pass => Code::AGENT_PROTOCOL,
+            (false, _) => Code::AGENT_NOT_READY,
+        };
+        let what = format!("answered `{method}` with an error: {said}{}", self.stderr());
+        let mut failure = self.provider(code, &what);
+        failure.retryable = may_pass;
+        match code {
+            Code::AGENT_PROTOCOL => failure.hint(VERSION_HINT),
+            _ => failure,
+        }
     }
 
     /// What else it wrote: a stray line of output, and the end of standard error.

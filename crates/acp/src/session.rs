@@ -6,6 +6,7 @@ use loopwright_types::Usage;
 use schema::{ContentBlock, ContentChunk, SessionUpdate, ToolCallStatus, ToolKind};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// Lines of progress that one attempt may report.
 const PROGRESS_MAX: usize = 200;
@@ -19,6 +20,8 @@ pub(crate) struct Session {
     state: Mutex<State>,
     tell: Box<dyn Fn(String) + Send + Sync>,
     answer_bytes_max: usize,
+    /// Told when the final message is over its limit.
+    pub(crate) overflow: Notify,
 }
 
 #[derive(Default)]
@@ -56,7 +59,7 @@ pub(crate) struct Tool {
 impl Session {
     /// Lines of progress go to `tell`.
     pub(crate) fn new(answer_bytes_max: usize, tell: Box<dyn Fn(String) + Send + Sync>) -> Self {
-        Self { state: Mutex::default(), tell, answer_bytes_max }
+        Self { state: Mutex::default(), tell, answer_bytes_max, overflow: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -195,6 +198,7 @@ impl Session {
         let bytes = state.message.len().saturating_add(text.text.len());
         if bytes > self.answer_bytes_max {
             state.too_large = Some(bytes);
+            self.overflow.notify_one();
         } else {
             state.message.push_str(&text.text);
         }

@@ -72,9 +72,6 @@ pub(crate) async fn carry(
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }
-            if let Some(bytes) = session.too_large() {
-                return Err(Broken::TooLarge(bytes));
-            }
         }
     };
     tokio::try_join!(write, read).map(|_| ())
