@@ -1,6 +1,7 @@
 //! An agent as its definition describes it.
 
 use loopwright_types::Micros;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// What is started for each attempt, and how it is treated.
@@ -31,7 +32,8 @@ pub struct Agent {
 }
 
 /// The policy that answers permission requests; no person is ever asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Permissions {
     /// Nothing is allowed.
     #[default]

@@ -10,143 +10,144 @@ use std::time::Duration;
 /// Fails at the end of a case: code, whether it may pass next time, whether the task was sent, words of the message.
 type Case<'a> = (&'a str, Code, bool, bool, &'a [&'a str]);
 
+const CASES: &[Case<'_>] = &[
+    (
+        "sys.exit(3)",
+        Code::AGENT_NOT_READY,
+        true,
+        false,
+        &["ended with exit status 3 before the session began"],
+    ),
+    ("sys.exit(0)", Code::AGENT_NOT_READY, false, false, &["ended with exit status 0"]),
+    (
+        "print('Usage: agent [--acp]'); print('no such option', file=sys.stderr); sys.exit(64)",
+        Code::AGENT_NOT_READY,
+        false,
+        false,
+        &[
+            "exit status 64",
+            "it wrote `Usage: agent [--acp]`",
+            "standard error ends `no such option`",
+        ],
+    ),
+    ("os.kill(os.getpid(), 9)", Code::AGENT_NOT_READY, true, false, &["was ended by signal 9"]),
+    (
+        "while True: print('garbage')",
+        Code::AGENT_PROTOCOL,
+        false,
+        false,
+        &["no message of the protocol: `garbage`"],
+    ),
+    (
+        "print('{\"hello\": 1}', flush=True); time.sleep(600)",
+        Code::AGENT_PROTOCOL,
+        false,
+        false,
+        &["`{\"hello\": 1}`"],
+    ),
+    (
+        "reply({'protocolVersion': 2}); time.sleep(600)",
+        Code::AGENT_PROTOCOL,
+        false,
+        false,
+        &["protocol version"],
+    ),
+    (
+        "reply({'protocolVersion': 99}); time.sleep(600)",
+        Code::AGENT_PROTOCOL,
+        false,
+        false,
+        &["protocol version"],
+    ),
+    ("reply({}); time.sleep(600)", Code::AGENT_PROTOCOL, false, false, &["protocol version"]),
+    (
+        "reply({'protocolVersion': 1}); reply({}); time.sleep(600)",
+        Code::AGENT_NOT_READY,
+        false,
+        false,
+        &["`session/new`"],
+    ),
+    (
+        "reply({'protocolVersion': 1}); it = read(); send(id=it['id'], error={'code': -32602, 'message': 'bad cwd'})",
+        Code::AGENT_NOT_READY,
+        false,
+        false,
+        &["answered `session/new` with an error: bad cwd"],
+    ),
+    (
+        "greet(); read(); say('half'); sys.exit(1)",
+        Code::AGENT_FAILED,
+        true,
+        true,
+        &["exit status 1 before it answered"],
+    ),
+    (
+        "greet(); read(); os.close(1); time.sleep(600)",
+        Code::AGENT_FAILED,
+        true,
+        true,
+        &["before it answered"],
+    ),
+    (
+        "greet(); reply({'stopReason': 'end_turn'})",
+        Code::AGENT_NO_ANSWER,
+        true,
+        true,
+        &["without a message"],
+    ),
+    (
+        "greet(); say('early'); reply({'stopReason': 'end_turn'})",
+        Code::AGENT_NO_ANSWER,
+        true,
+        true,
+        &["without a message"],
+    ),
+    (
+        "greet(); reply({'stopReason': 'bored'}); time.sleep(600)",
+        Code::AGENT_FAILED,
+        false,
+        true,
+        &["`session/prompt`"],
+    ),
+    (
+        "greet(); reply([1]); time.sleep(600)",
+        Code::AGENT_FAILED,
+        false,
+        true,
+        &["`session/prompt`"],
+    ),
+    (
+        "greet(); read(); say('x' * 2000)\nfor _ in range(9): say('x' * 2000)\ntime.sleep(600)",
+        Code::ANSWER_TOO_LARGE,
+        false,
+        true,
+        &["(limit 10000)"],
+    ),
+    (
+        "greet(); read(); print('x' * 100_000, flush=True); time.sleep(600)",
+        Code::AGENT_PROTOCOL,
+        false,
+        true,
+        &["`acp.message_bytes_max`"],
+    ),
+    (
+        "greet(); read()\nwhile True: update(sessionUpdate='tool_call', toolCallId='1', title='again ' * 100)",
+        Code::AGENT_PROTOCOL,
+        false,
+        true,
+        &["`acp.output_bytes_max`"],
+    ),
+];
+
 #[test]
 fn every_kind_of_broken_agent_is_a_clear_failure() {
-    let cases: &[Case<'_>] = &[
-        (
-            "sys.exit(3)",
-            Code::AGENT_NOT_READY,
-            true,
-            false,
-            &["ended with exit status 3 before the session began"],
-        ),
-        ("sys.exit(0)", Code::AGENT_NOT_READY, false, false, &["ended with exit status 0"]),
-        (
-            "print('Usage: agent [--acp]'); print('no such option', file=sys.stderr); sys.exit(64)",
-            Code::AGENT_NOT_READY,
-            false,
-            false,
-            &[
-                "exit status 64",
-                "it wrote `Usage: agent [--acp]`",
-                "standard error ends `no such option`",
-            ],
-        ),
-        ("os.kill(os.getpid(), 9)", Code::AGENT_NOT_READY, true, false, &["was ended by signal 9"]),
-        (
-            "while True: print('garbage')",
-            Code::AGENT_PROTOCOL,
-            false,
-            false,
-            &["no message of the protocol: `garbage`"],
-        ),
-        (
-            "print('{\"hello\": 1}', flush=True); time.sleep(600)",
-            Code::AGENT_PROTOCOL,
-            false,
-            false,
-            &["`{\"hello\": 1}`"],
-        ),
-        (
-            "reply({'protocolVersion': 2}); time.sleep(600)",
-            Code::AGENT_PROTOCOL,
-            false,
-            false,
-            &["protocol version"],
-        ),
-        (
-            "reply({'protocolVersion': 99}); time.sleep(600)",
-            Code::AGENT_PROTOCOL,
-            false,
-            false,
-            &["protocol version"],
-        ),
-        ("reply({}); time.sleep(600)", Code::AGENT_PROTOCOL, false, false, &["protocol version"]),
-        (
-            "reply({'protocolVersion': 1}); reply({}); time.sleep(600)",
-            Code::AGENT_NOT_READY,
-            false,
-            false,
-            &["`session/new`"],
-        ),
-        (
-            "reply({'protocolVersion': 1}); it = read(); send(id=it['id'], error={'code': -32602, 'message': 'bad cwd'})",
-            Code::AGENT_NOT_READY,
-            false,
-            false,
-            &["answered `session/new` with an error: bad cwd"],
-        ),
-        (
-            "greet(); read(); say('half'); sys.exit(1)",
-            Code::AGENT_FAILED,
-            true,
-            true,
-            &["exit status 1 before it answered"],
-        ),
-        (
-            "greet(); read(); os.close(1); time.sleep(600)",
-            Code::AGENT_FAILED,
-            true,
-            true,
-            &["before it answered"],
-        ),
-        (
-            "greet(); reply({'stopReason': 'end_turn'})",
-            Code::AGENT_NO_ANSWER,
-            true,
-            true,
-            &["without a message"],
-        ),
-        (
-            "greet(); say('early'); reply({'stopReason': 'end_turn'})",
-            Code::AGENT_NO_ANSWER,
-            true,
-            true,
-            &["without a message"],
-        ),
-        (
-            "greet(); reply({'stopReason': 'bored'}); time.sleep(600)",
-            Code::AGENT_FAILED,
-            false,
-            true,
-            &["`session/prompt`"],
-        ),
-        (
-            "greet(); reply([1]); time.sleep(600)",
-            Code::AGENT_FAILED,
-            false,
-            true,
-            &["`session/prompt`"],
-        ),
-        (
-            "greet(); read(); say('x' * 2000)\nfor _ in range(9): say('x' * 2000)\ntime.sleep(600)",
-            Code::ANSWER_TOO_LARGE,
-            false,
-            true,
-            &["(limit 10000)"],
-        ),
-        (
-            "greet(); read(); print('x' * 100_000, flush=True); time.sleep(600)",
-            Code::AGENT_PROTOCOL,
-            false,
-            true,
-            &["`acp.message_bytes_max`"],
-        ),
-        (
-            "greet(); read()\nwhile True: update(sessionUpdate='tool_call', toolCallId='1', title='again ' * 100)",
-            Code::AGENT_PROTOCOL,
-            false,
-            true,
-            &["`acp.output_bytes_max`"],
-        ),
-    ];
     let values = [
         ("task.answer_bytes_max", "10000"),
         ("acp.message_bytes_max", "65536"),
         ("acp.output_bytes_max", "2000000"),
     ];
     let bench = Bench::new(&values);
-    for (text, code, retryable, sent, words) in cases {
+    for (text, code, retryable, sent, words) in CASES {
         let ended = bench.run(&python(text), "the task", |_| ());
         let failure = ended.failure();
         assert_eq!(

@@ -27,7 +27,8 @@ fn a_worker_gets_the_whole_request_and_gives_a_result_with_usage() {
         "tools": ["Read", "Grep"], "maxTurns": 3, "timeoutMs": 30000,
     });
     assert_eq!(got, expected);
-    let usage = Usage { input_tokens: 3, output_tokens: 4, usd_micros: 500_000, ..Usage::default() };
+    let usage =
+        Usage { input_tokens: 3, output_tokens: 4, usd_micros: 500_000, ..Usage::default() };
     assert_eq!(ended.usage, usage);
     assert!(ended.pid > 1 && ended.start_ticks > 0);
     assert_gone(ended.pid);

@@ -135,7 +135,10 @@ fn without_a_schema_the_answer_is_short_text_and_tokens_are_a_quarter_of_the_byt
     let prose: String = serde_json::from_str(text(&answer)).unwrap();
     expect_test::expect!["Mock answer 66f5. The first part repeats the earlier finding. The first part covers what was asked. The remaining work explains a smaller change."].assert_eq(&prose);
     let output_tokens = (text(&answer).len() as u64).div_ceil(4);
-    assert_eq!(answer.usage, Usage { input_tokens: 2, output_tokens, usd_micros: 0, ..Usage::default() });
+    assert_eq!(
+        answer.usage,
+        Usage { input_tokens: 2, output_tokens, usd_micros: 0, ..Usage::default() }
+    );
     let mut fixed = MockAnswers::new(&settings(&[("mock.output_tokens", "7")]));
     let answer = fixed.answer(&definition, &work("p", None), CallId(0), Attempt(1));
     assert_eq!(answer.usage.output_tokens, 7);
