@@ -75,7 +75,17 @@ pub(crate) async fn run(mut job: Job) -> (Outcome, Usage) {
     let mut tail = Tail::default();
     let mut stderr = child.stderr.take();
     let (talked, stop) = talk(&mut job, &mut child, &mut stderr, &mut tail, &session, began).await;
-    let status = end(&mut child, group, talked.is_ok()).await;
+    let status = {
+        let mut ending = std::pin::pin!(end(&mut child, group, talked.is_ok()));
+        // What it still writes is read meanwhile, or it might wait for that.
+        match &mut stderr {
+            Some(pipe) => tokio::select! {
+                status = &mut ending => status,
+                () = drain(pipe, &mut tail) => ending.await,
+            },
+            None => ending.await,
+        }
+    };
     if let Some(stderr) = &mut stderr {
         let _ = timeout(DRAIN, drain(stderr, &mut tail)).await;
     }
@@ -100,6 +110,7 @@ async fn talk(
     session: &Arc<Session>,
     began: Instant,
 ) -> (Talked, Option<Stop>) {
+    let group = child.id().unwrap_or(0);
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return (Err(Broken::Gone), None);
     };
@@ -132,6 +143,10 @@ async fn talk(
             () = read_piece(stderr, tail), if stderr.is_some() => {}
             _ = child.wait(), if !has_ended => {
                 has_ended = true;
+                // Right after the process was collected its number cannot have been given to another yet: numbers
+                // are handed out in a circle. Later it could, so the group is forgotten here.
+                process::signal_group(group, Signal::Kill);
+                (job.group)(None);
                 patience.get_or_insert(Instant::now() + DRAIN);
             }
             _ = &mut job.cancelled, if stop.is_none() => {
@@ -163,21 +178,21 @@ fn timed_out([task, own]: [Option<Duration>; 2]) -> Stop {
 
 /// Ends the agent, whose standard input is closed by now, and what is left of its group.
 async fn end(child: &mut Child, group: u32, in_order: bool) -> Option<ExitStatus> {
-    let mut status = None;
-    // One that has answered may save what it wants to keep.
-    if in_order {
-        status = timeout(GRACE, child.wait()).await.ok();
-    } else if let Ok(Some(ended)) = child.try_wait() {
-        status = Some(Ok(ended));
+    if child.id().is_none() {
+        // It was collected already, and its group killed.
+        return child.try_wait().ok().flatten();
     }
+    // One that has answered may save what it wants to keep.
+    let mut status = match in_order {
+        true => timeout(GRACE, child.wait()).await.ok(),
+        false => None,
+    };
     for signal in [Signal::Terminate, Signal::Kill] {
         if status.is_none() {
             process::signal_group(group, signal);
             status = timeout(GRACE, child.wait()).await.ok();
         }
     }
-    // Right after the process was collected its number cannot have been given to another yet: numbers are handed
-    // out in a circle.
     process::signal_group(group, Signal::Kill);
     status.and_then(Result::ok)
 }

@@ -171,7 +171,7 @@ impl AcpDriver {
         for it in state.under_way.values_mut() {
             let _ = it.cancel.take().map(|cancel| cancel.send(()));
         }
-        let until = Instant::now() + attempt::GRACE * 4;
+        let until = Instant::now() + attempt::GRACE * 5;
         while !state.under_way.is_empty() {
             let Some(left) = until.checked_duration_since(Instant::now()) else { break };
             let waited = self.shared.ended.wait_timeout(state, left);
