@@ -10,7 +10,7 @@ pub struct Subagent {
     pub name: String,
     /// What it is for, as people and models read it.
     pub description: String,
-    /// The driver that serves it: `command`, `mock`, later `model` and `acp`.
+    /// The driver that serves it: `acp`, `command`, `mock` or `model`.
     pub driver: String,
     /// The key of the provider cap: the model's provider, else the driver.
     pub provider: String,

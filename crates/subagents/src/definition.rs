@@ -9,6 +9,7 @@ mod yaml; // a small YAML tree with lines
 pub(crate) use front_matter::name_in_ruins;
 pub(crate) use read::{Problem, read};
 
+use loopwright_acp::Permissions;
 use loopwright_protocol::{Json, Subagent};
 use loopwright_types::{Code, Digest, Effects, Failure, Micros, Reason};
 use serde::Serialize;
@@ -64,6 +65,8 @@ pub enum Runner {
     Mock,
     /// A command of the machine.
     Command(CommandLine),
+    /// An agent that speaks the Agent Client Protocol.
+    Acp(AcpOptions),
 }
 
 impl Runner {
@@ -73,6 +76,7 @@ impl Runner {
             Self::Model => "model",
             Self::Mock => "mock",
             Self::Command(_) => "command",
+            Self::Acp(_) => "acp",
         }
     }
 }
@@ -88,6 +92,19 @@ pub struct CommandLine {
     pub environment: Vec<Variable>,
     /// Its directory, relative to the workspace; absent is the workspace itself.
     pub directory: Option<PathBuf>,
+}
+
+/// An agent that speaks the Agent Client Protocol, and how it is treated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AcpOptions {
+    /// How it is started.
+    pub command: CommandLine,
+    /// How its permission requests are answered.
+    pub permissions: Permissions,
+    /// The session mode it must be in.
+    pub mode: Option<String>,
+    /// The authentication method that it is told to use.
+    pub authentication: Option<String>,
 }
 
 /// One environment variable of a command.

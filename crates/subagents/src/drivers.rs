@@ -1,9 +1,10 @@
 //! All drivers of one run behind one: routes each task to what serves its definition.
 
 use crate::command::{CommandDriver, Signal};
-use crate::definition::Runner;
+use crate::definition::{AcpOptions, Definition, Runner};
 use crate::mock::MockDriver;
 use crate::registry::Registry;
+use loopwright_acp::{AcpDriver, Agent};
 use loopwright_host::{Driver, Reporter};
 use loopwright_protocol::{Dispatch, Outcome, Work};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Settings, Usage};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 /// A mock without latency, and a task that is refused, report their end from within `dispatch`.
 pub struct Drivers {
     registry: Registry,
+    acp: AcpDriver,
     command: CommandDriver,
     mock: MockDriver,
 }
@@ -24,14 +26,20 @@ impl Drivers {
     pub fn new(registry: &Registry, settings: &Settings, workspace: &Path) -> Arc<Self> {
         Arc::new(Self {
             registry: registry.clone(),
+            acp: AcpDriver::new(settings, workspace),
             command: CommandDriver::new(settings, workspace),
             mock: MockDriver::new(settings),
         })
     }
 
-    /// Passes a signal on to the process groups of all commands under way.
+    /// Passes a signal on to the process groups of all commands and agents under way.
     pub fn signal_all(&self, signal: Signal) {
         self.command.signal_all(signal);
+        self.acp.signal_all(match signal {
+            Signal::Interrupt => loopwright_acp::Signal::Interrupt,
+            Signal::Terminate => loopwright_acp::Signal::Terminate,
+            Signal::Kill => loopwright_acp::Signal::Kill,
+        });
     }
 }
 
@@ -50,6 +58,10 @@ impl Driver for Drivers {
         };
         match &definition.runner {
             Runner::Command(_) => self.command.dispatch(&dispatch, work, definition, reporter),
+            Runner::Acp(options) => {
+                let agent = Arc::new(agent(definition, options));
+                self.acp.dispatch(&dispatch, work, &agent, reporter);
+            }
             Runner::Mock => self.mock.dispatch(&dispatch, work, definition, reporter),
             // A program may ask for the mock by itself.
             Runner::Model if work.model.as_deref() == Some("mock") => {
@@ -60,12 +72,33 @@ impl Driver for Drivers {
     }
 
     fn cancel(&self, call: CallId, attempt: Attempt) {
+        self.acp.cancel(call, attempt);
         self.command.cancel((call, attempt));
         self.mock.cancel((call, attempt));
     }
 
     fn shutdown(&self) {
         self.mock.shutdown();
+        self.acp.shutdown();
         self.command.shutdown();
+    }
+}
+
+/// The agent of a definition.
+fn agent(definition: &Definition, options: &AcpOptions) -> Agent {
+    let line = &options.command;
+    let variables = line.environment.iter();
+    Agent {
+        name: definition.name.clone(),
+        program: line.program.clone(),
+        arguments: line.arguments.clone(),
+        environment: variables.map(|it| (it.name.clone(), it.value.clone())).collect(),
+        directory: line.directory.clone(),
+        permissions: options.permissions,
+        mode: options.mode.clone(),
+        model: definition.model.clone(),
+        authentication: options.authentication.clone(),
+        system_prompt: definition.system_prompt.clone(),
+        timeout: definition.timeout,
     }
 }

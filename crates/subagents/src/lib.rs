@@ -10,7 +10,7 @@ mod text; // text from outside made fit to be shown
 
 pub use command::Signal;
 pub use definition::{
-    CommandLine, Definition, GENERAL_PURPOSE, MockOptions, MockStep, Runner, Variable,
+    AcpOptions, CommandLine, Definition, GENERAL_PURPOSE, MockOptions, MockStep, Runner, Variable,
 };
 pub use drivers::Drivers;
 pub use mock::{MockAnswer, MockAnswers};

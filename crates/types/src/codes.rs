@@ -148,6 +148,13 @@ codes! {
     1017 FEATURE_UNSUPPORTED "a model does not support what was asked";
     // 11xx: MCP servers.
     // 12xx: agents over the Agent Client Protocol.
+    1201 AGENT_NOT_STARTED "an agent could not be started";
+    1202 AGENT_NOT_READY "an agent did not get ready for its task";
+    1203 AGENT_PROTOCOL "an agent does not keep to the protocol";
+    1204 AGENT_LOGIN "an agent wants to be logged in";
+    1205 AGENT_OPTION "an agent does not offer what was asked for";
+    1206 AGENT_FAILED "an agent failed";
+    1207 AGENT_NO_ANSWER "an agent ended its turn without an answer";
     // 13xx: worktrees.
 }
 

@@ -79,6 +79,9 @@ macro_rules! settings {
 }
 
 settings! {
+    "acp.message_bytes_max" integer(65_536, 1 << 30), "33554432", "Bytes of one message of an agent that speaks the Agent Client Protocol.";
+    "acp.output_bytes_max" integer(65_536, 1 << 40), "1073741824", "Bytes that such an agent may write in one attempt, all messages together.";
+    "acp.start_ms" integer(100, 3_600_000), "60000", "Time for such an agent to start, greet and open its session; the task is sent after that.";
     "budget.tokens" integer(0, u64::MAX), "0", "Ceiling on all tokens of a run, set by the operator; 0 is none. At the ceiling the run parks instead of failing.";
     "budget.usd_micros" integer(0, u64::MAX), "0", "Ceiling on a run's money in millionths of a US dollar, set by the operator; 0 is none. At the ceiling the run parks instead of failing.";
     "guest.cpu_ms" integer(1, 600_000), "2000", "Computing allowed between two waits. Counted in deterministic gas, so the same program stops at the same place on every machine.";

@@ -9,6 +9,7 @@ use loopwright_types::Position;
 
 /// Fields that may begin a line when front matter has to be read field by field.
 const KNOWN: &[&str] = &[
+    "authentication",
     "background",
     "color",
     "command",
@@ -29,9 +30,11 @@ const KNOWN: &[&str] = &[
     "mcpServers",
     "memory",
     "mock",
+    "mode",
     "model",
     "name",
     "permissionMode",
+    "permissions",
     "reads_private",
     "reads_untrusted",
     "skills",

@@ -5,7 +5,8 @@ use super::fields::{Fields, wrong};
 use super::front_matter::{self, NoParts};
 use super::words;
 use super::yaml::{Key, Node, Value};
-use super::{CommandLine, Definition, MockOptions, MockStep, Runner, Variable};
+use super::{AcpOptions, CommandLine, Definition, MockOptions, MockStep, Runner, Variable};
+use loopwright_acp::Permissions;
 use loopwright_types::{Effects, Position};
 
 /// Longest name of a subagent, in bytes.
@@ -34,7 +35,7 @@ pub(crate) fn read(text: &str) -> Result<Definition, Problem> {
     let runner = runner(&fields)?;
     let absent = match runner {
         Runner::Mock => Effects::None,
-        Runner::Model | Runner::Command(_) => Effects::External,
+        Runner::Model | Runner::Command(_) | Runner::Acp(_) => Effects::External,
     };
     Ok(Definition {
         name: name(&fields)?,
@@ -118,9 +119,10 @@ fn runner(fields: &Fields<'_>) -> Result<Runner, Problem> {
     };
     match (fields.loose_text("driver")?, command) {
         (Some("command"), Some((_, node))) => Ok(Runner::Command(command_line(fields, node)?)),
-        (Some("command"), None) => Err(Problem::new(
+        (Some("acp"), Some((_, command))) => Ok(Runner::Acp(acp(fields, command)?)),
+        (Some(driver @ ("command" | "acp")), None) => Err(Problem::new(
             node.position,
-            "`driver: command` needs a `command`",
+            format!("`driver: {driver}` needs a `command`"),
             "add a line such as `command: [python3, worker.py]`",
         )),
         (Some("mock"), _) => Ok(Runner::Mock),
@@ -128,7 +130,7 @@ fn runner(fields: &Fields<'_>) -> Result<Runner, Problem> {
         (other, _) => {
             let shown = other.unwrap_or_default().escape_debug();
             let message = format!("`driver` is `{shown}`, which does not exist");
-            Err(Problem::new(node.position, message, "use `command`, `mock` or `model`"))
+            Err(Problem::new(node.position, message, "use `acp`, `command`, `mock` or `model`"))
         }
     }
 }
@@ -159,6 +161,23 @@ fn command_line(fields: &Fields<'_>, node: &Node) -> Result<CommandLine, Problem
     let directory = fields.loose_text("cwd")?.map(Into::into);
     let environment = environment(fields)?;
     Ok(CommandLine { program, arguments: words.collect(), environment, directory })
+}
+
+fn acp(fields: &Fields<'_>, command: &Node) -> Result<AcpOptions, Problem> {
+    let text = |name| fields.loose_text(name).map(|text| text.map(str::to_owned));
+    let permissions = match (fields.find(&["permissions"]), fields.loose_text("permissions")?) {
+        (Some((_, node)), Some(word)) => Permissions::parse(word).ok_or_else(|| {
+            let words: Vec<_> = Permissions::ALL.iter().map(|(it, _)| format!("`{it}`")).collect();
+            wrong("permissions", node, "something else", &words.join(", "))
+        })?,
+        _ => Permissions::default(),
+    };
+    Ok(AcpOptions {
+        command: command_line(fields, command)?,
+        permissions,
+        mode: text("mode")?,
+        authentication: text("authentication")?,
+    })
 }
 
 fn hint(expected: &str) -> String {

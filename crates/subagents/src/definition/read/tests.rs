@@ -52,6 +52,27 @@ fn every_field_of_ours_is_read() {
 }
 
 #[test]
+fn an_agent_over_the_protocol_is_rejected_everything_unless_its_definition_says_otherwise() {
+    let acp = |text: &str| {
+        let text = format!("---\nname: a\ndriver: acp\ncommand: agent --acp\n{text}\n---\n");
+        let definition = read(&text).unwrap();
+        assert_eq!(definition.effects, Effects::External);
+        match definition.runner {
+            Runner::Acp(options) => options,
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = acp("");
+    assert_eq!((plain.command.program.as_str(), plain.permissions), ("agent", Permissions::Reject));
+    assert_eq!((plain.mode, plain.authentication), (None, None));
+    let full = acp("permissions: allow-reads\nmode: plan\nauthentication: key\nenv: KEY");
+    assert_eq!(full.permissions, Permissions::AllowReads);
+    assert_eq!((full.mode.as_deref(), full.authentication.as_deref()), (Some("plan"), Some("key")));
+    assert_eq!(full.command.environment[0].name, "KEY");
+    assert_eq!(acp("permissions: allow-once").permissions, Permissions::AllowOnce);
+}
+
+#[test]
 fn effects_default_to_the_worst_for_what_runs_and_to_none_for_a_mock() {
     let effects = |text: &str| read(&format!("---\nname: a\n{text}\n---\n")).unwrap().effects;
     assert_eq!(effects("command: [a]"), Effects::External);
@@ -82,8 +103,14 @@ fn what_does_not_fit_is_refused_with_its_line_and_a_hint() {
         ("name:", 1, "no `name`"),
         ("name: 12", 2, "`name` is a number, not text"),
         ("name: [a]", 2, "`name` is a list"),
-        ("name: a\ndriver: acp", 3, "`driver` is `acp`"),
+        ("name: a\ndriver: smtp", 3, "`driver` is `smtp`"),
         ("name: a\ndriver: command", 3, "needs a `command`"),
+        ("name: a\ndriver: acp", 3, "`driver: acp` needs a `command`"),
+        (
+            "name: a\ndriver: acp\ncommand: b\npermissions: allow",
+            5,
+            "`permissions` is something else",
+        ),
         ("name: a\ncommand: []", 3, "`command` is empty"),
         ("name: a\ncommand: a | b", 3, "only a shell"),
         ("name: a\ncommand: {a: b}", 3, "`command` is a map"),
