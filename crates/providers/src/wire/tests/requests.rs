@@ -227,7 +227,7 @@ fn an_answer_comes_back_as_one_text_however_it_was_asked_for() {
     let plain = question(&score());
     let cases = [
         ("sonnet", &plain, vec!["{\"score\":1}"], "{\"score\":1}"),
-        ("sonnet", &list, vec!["{\"val", "ue\":[1e2]}"], "[1e2]"),
+        ("sonnet", &list, vec!["{\"value", "\":[1e2]}"], "[1e2]"),
         ("sonnet", &list, vec!["no JSON"], "no JSON"),
         ("openai:gpt-6-luna", &plain, vec!["{\"score\":1.50,\"why\":null}"], "{\"score\":1.5}"),
         ("openai:gpt-6-luna", &plain, vec!["{\"score\":null}"], "{\"score\":null}"),
