@@ -145,7 +145,7 @@ impl Job {
         let resolved = providers.resolve(&self.request.model)?;
         let provider = providers.provider(&resolved.provider)?;
         let model = resolved.name[resolved.provider.len() + 1..].to_owned();
-        let entry = Catalog::built_in().find(&resolved.name);
+        let entry = Catalog::built_in().find_like(&resolved.name, provider.wire, &model);
         let asked = Asked { provider, model: &model, entry, request: &self.request };
         let plan = Plan::new(&asked, providers.models.structured.get(&resolved.name).copied());
         let body = provider.wire.encode(&asked, &plan).to_string().into_bytes();

@@ -1,5 +1,6 @@
 //! The price table: what known models cost and how much they take. Written by `data/extract.py`.
 
+use crate::wire::Wire;
 use loopwright_protocol::Price;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -80,6 +81,16 @@ impl Catalog {
     /// The entry of a model by its full name.
     pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
         self.models.get(name)
+    }
+
+    /// What is known of a model at a provider that only passes it on, a gateway say: all but its price.
+    pub(crate) fn find_like(&self, full: &str, wire: Wire, model: &str) -> Option<&Entry> {
+        let maker = match wire {
+            Wire::Anthropic => "anthropic",
+            Wire::OpenaiResponses | Wire::OpenaiChat => "openai",
+            Wire::Gemini => "gemini",
+        };
+        self.find(full).or_else(|| self.find(&format!("{maker}:{model}")))
     }
 
     /// Full names, in order.

@@ -93,7 +93,9 @@ impl Providers {
         let Some((provider, model)) = self.split(name) else { return Err(self.unknown(name)) };
         let full = format!("{provider}:{model}");
         let catalog = Catalog::built_in();
-        let entry = catalog.find(&full);
+        let priced = catalog.find(&full);
+        let wire = self.provider(provider)?.wire;
+        let entry = catalog.find_like(&full, wire, model);
         let own = self.models.prices.get(&full);
         let can = own.and_then(|it| it.output_tokens_max).or(entry.and_then(|it| it.reply));
         let asked = self.models.output_tokens_max;
@@ -109,7 +111,7 @@ impl Providers {
             context_tokens: own
                 .and_then(|it| it.context_tokens)
                 .or(entry.and_then(|it| it.context)),
-            price: own.map(|it| it.price()).or(entry.map(|it| catalog.price(it))),
+            price: own.map(|it| it.price()).or(priced.map(|it| catalog.price(it))),
             name: full,
         })
     }
@@ -236,6 +238,12 @@ mod tests {
         assert_eq!(opus.context_tokens, Some(1_000_000));
         assert!(opus.price.unwrap().source.starts_with("LiteLLM"));
         assert_eq!(model("openai:gpt-99").price, None);
+        let passed_on = model("gateway:gpt-4.1");
+        assert_eq!(
+            (passed_on.price, passed_on.output_tokens_max),
+            (None, 32_768),
+            "limits, no price"
+        );
         let plain = providers("", &[]).unwrap();
         assert_eq!(plain.resolve("opus").unwrap().output_tokens_max, OUTPUT_TOKENS_ASKED);
         assert_eq!(plain.resolve("ollama:qwen").unwrap().output_tokens_max, OUTPUT_TOKENS);

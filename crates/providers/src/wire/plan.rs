@@ -171,7 +171,11 @@ fn default(asked: &Asked) -> Structured {
     let is_old_gemini = ["gemini-1", "gemini-2"].iter().any(|it| asked.model.starts_with(it));
     let is_lookalike = asked.provider.wire == Wire::OpenaiChat && !asked.provider.is_openai();
     let is_apart = has_tools && (is_old_gemini || is_lookalike);
-    let has_none = asked.entry.is_some_and(|it| it.is_unstructured());
+    // A server that only speaks like Anthropic, with a model of its own: there tools are what is sure to work.
+    let is_unknown = asked.provider.wire == Wire::Anthropic
+        && asked.provider.name != "anthropic"
+        && asked.entry.is_none();
+    let has_none = is_unknown || asked.entry.is_some_and(|it| it.is_unstructured());
     if is_apart || has_none { Structured::Tool } else { Structured::Native }
 }
 

@@ -17,6 +17,9 @@ const SETTINGS: &str = r#"
     wire = "openai-chat"
     base_url = "http://localhost:8000/v1"
     structured = "prompt"
+    [providers.lookalike]
+    wire = "anthropic"
+    base_url = "http://localhost:8001"
 "#;
 
 fn json(value: &Value) -> Json {
@@ -114,7 +117,7 @@ fn with<T>(model: &str, request: &ModelRequest, then: impl FnOnce(&Asked, &Plan)
     let resolved = read.resolve(model).unwrap();
     let provider = read.provider(&resolved.provider).unwrap();
     let name = &resolved.name[resolved.provider.len() + 1..];
-    let entry = Catalog::built_in().find(&resolved.name);
+    let entry = Catalog::built_in().find_like(&resolved.name, provider.wire, name);
     let asked = Asked { provider, model: name, entry, request };
     let plan = Plan::new(&asked, None);
     then(&asked, &plan)
@@ -139,6 +142,8 @@ fn requests_are_what_their_golden_files_say() {
         ("anthropic-answer", "sonnet", question(&score())),
         ("anthropic-answer-by-tool", "claude-opus-4-8", question(&open)),
         ("anthropic-answer-by-unforced-tool", "sonnet", question(&open)),
+        ("anthropic-answer-through-gateway", "lookalike:claude-sonnet-5-5", question(&score())),
+        ("anthropic-answer-of-lookalike", "lookalike:own-model", question(&score())),
         ("anthropic-answer-list", "sonnet", question(&list)),
         ("responses-conversation", "openai:gpt-6-luna", conversation()),
         ("responses-answer", "openai:gpt-6-luna", question(&score())),
