@@ -101,9 +101,14 @@ settings! {
     "mock.seed" integer(0, u64::MAX), "1", "Seed of everything the mock subagent draws.";
     "model.default" SettingKind::Text, "", "Model of subagents that name none, as `provider:model`, an alias or a tier; empty is none.";
     "model.output_tokens_max" integer(0, 10_000_000), "0", "Most output tokens of one reply of a model; 0 is the model's own limit.";
+    "provider.attempt_ms" integer(1, 86_400_000), "1800000", "Time for one request to a model, from its start to the last byte of the reply.";
     "provider.breaker_failures" integer(1, 10_000), "8", "Failures in a row, refusals for too many requests excepted, after which a provider counts as down: one request at a time asks whether it is back, everything else waits.";
     "provider.cache_prefix_tokens" integer(0, 10_000_000), "1024", "Size of a shared prompt prefix from which siblings wait until the first response begins, so that the provider writes it to its cache once.";
+    "provider.connect_ms" integer(1, 86_400_000), "10000", "Time for a connection to a model provider to be made.";
+    "provider.first_byte_ms" integer(1, 86_400_000), "120000", "Time from the start of a request to a model to the first byte of its reply.";
+    "provider.idle_ms" integer(1, 86_400_000), "120000", "Longest silence between two pieces of a model's reply.";
     "provider.probe_max_ms" integer(1, 86_400_000), "30000", "Longest time between two requests to a provider that is down; it starts at one second and doubles.";
+    "provider.reply_bytes_max" integer(1024, 1 << 32), "67108864", "Size of one reply of a model as sent by the provider, framing included.";
     "provider.retries" integer(0, 1000), "8", "Retries of one request to a model where the call gives no `retries`; they also come out of one budget for each provider, which its successes fill.";
     "run.calls_max" integer(1, 100_000_000), "1000000", "Calls of any kind one run may make, tools and sleeps included; the next one fails with `limit`.";
     "run.concurrency" integer(1, 100_000), "16", "Attempts of one run under way at once. Does not depend on the number of cores.";
