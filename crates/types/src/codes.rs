@@ -129,6 +129,12 @@ codes! {
     // 11xx: MCP servers.
     // 12xx: agents over the Agent Client Protocol.
     // 13xx: worktrees.
+    1301 REPOSITORY_UNFIT "the workspace is in no git repository that can give worktrees";
+    1302 GIT_UNAVAILABLE "git cannot be used";
+    1303 WORKTREE_FAILED "a worktree could not be made or finished";
+    1304 WORKTREE_UNKNOWN "a worktree is not one of ours";
+    1305 BRANCH_REFUSED "a branch is not a subagent's";
+    1306 PATCH_CONFLICT "a branch's changes do not fit the workspace";
 }
 
 #[cfg(test)]

@@ -114,6 +114,8 @@ settings! {
     "task.timeout_ms" integer(1, 31_536_000_000), "1800000", "Time for one task from its first dispatch, retries included.";
     "tools.allow" SettingKind::Text, "glob,grep,ls,read_file", "Tools that programs may call, separated by commas.";
     "tools.result_bytes_max" integer(256, 1 << 28), "900000", "Size of one tool result; a longer one is cut at a line and says so.";
+    "worktrees.diffstat_files_max" integer(1, 100_000), "100", "Files that the summary of a worktree's changes names; the rest are counted.";
+    "worktrees.git_output_bytes_max" integer(65_536, 1 << 32), "268435456", "Bytes that one git command may answer with; a longer answer fails.";
 }
 
 /// A name or value that does not fit.
