@@ -94,7 +94,7 @@ impl GitOutput {
         let starts = ["fatal: ", "error: "];
         let lines = || self.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
         let line = lines().find(|line| starts.iter().any(|start| line.starts_with(start)));
-        let line = line.or_else(|| lines().last()).unwrap_or("no reason given");
+        let line = line.or_else(|| lines().next_back()).unwrap_or("no reason given");
         let line = starts.iter().find_map(|start| line.strip_prefix(start)).unwrap_or(line);
         line.chars()
             .map(|c| if c == '`' { '\'' } else { c })

@@ -16,7 +16,7 @@ pub(crate) struct Lock {
 impl Lock {
     /// Waits for it.
     pub(crate) fn take(home: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, Failure> {
-        let path = home.join("lock");
+        let path = home.join(".lock");
         let open = File::options().create(true).truncate(false).write(true).open(&path);
         let file = open.map_err(|error| system("open", &path, &error))?;
         loop {

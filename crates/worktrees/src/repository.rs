@@ -3,7 +3,7 @@
 use crate::failures::{refused, shown, unavailable, unfit};
 use crate::git::{Git, GitCall, GitOutput};
 use crate::guard::{Guard, READ};
-use loopwright_types::Failure;
+use loopwright_types::{Code, Failure, Reason};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -116,9 +116,10 @@ fn check_version(line: &str) -> Result<(), Failure> {
     match (next(), next()) {
         (Some(major), Some(minor)) if (major, minor) >= GIT_MIN => Ok(()),
         _ => {
-            let cause = format!("`{}` is too old or no git", crate::failures::printable(line));
-            Err(unavailable(&crate::git::GitError::Missing, ""))
-                .map_err(|failure: Failure| Failure { message: cause, ..failure })
+            let cause = format!("`{}` is not git 2.31 or newer", crate::failures::printable(line));
+            Err(Failure::new(Reason::Provider, Code::GIT_UNAVAILABLE, cause)
+                .hint("install a newer git, or leave out `isolation: \"worktree\"`")
+                .not_sent())
         }
     }
 }

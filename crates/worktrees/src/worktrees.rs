@@ -148,6 +148,8 @@ impl Worktrees {
                         ready: false,
                         finished: false,
                     };
+                    // Another thread that asks for the same call leaves it alone from now on.
+                    self.live().insert(name.clone(), attempt.0);
                     let made = register(&repository.main, &home, &name, &record, cancelled);
                     // Files are written without the lock: git needs none for that.
                     drop(lock);
@@ -157,9 +159,9 @@ impl Worktrees {
                         let lock = Lock::take(&home, &|| false);
                         let _ = self.remove(&repository.main, &home, &name, &|| false);
                         drop(lock);
+                        self.live().remove(&name);
                         return Err(failure);
                     }
-                    self.live().insert(name.clone(), attempt.0);
                     return worktree(&repository, &home, &name, &base);
                 }
             }
@@ -197,6 +199,9 @@ impl Worktrees {
         else {
             return Ok(Slot::Taken);
         };
+        if in_use.is_some() && !record.ready {
+            return Ok(Slot::Taken);
+        }
         if record.ready && self.is_changed(main, home, name, &record, cancelled)? {
             self.preserve(main, home, name, &record, cancelled)?;
             return Ok(Slot::Taken);
