@@ -92,6 +92,7 @@ fn commit(
     add(linked, &mut notes, cancelled)?;
     let doing = "commit what a subagent changed";
     let tree = linked.must(&linked.call(&["write-tree"]), doing, cancelled)?.line();
+    note_nested(linked, base, &tree, &mut notes, cancelled)?;
     let head = linked.commit("HEAD", cancelled)?;
     // The subagent may have left the branch: then both lines of commits stay.
     let mut parents: Vec<&str> = Vec::new();
@@ -169,4 +170,29 @@ fn add(linked: &Checkout, notes: &mut Vec<String>, cancelled: Cancelled) -> Resu
         }
         _ => Err(refused(&again, doing)),
     }
+}
+
+fn nested_note(path: &str) -> String {
+    format!("`{}` is a repository of its own: its files are not on the branch", printable(path))
+}
+
+/// Git stores of a repository inside the worktree only which commit it is at.
+fn note_nested(
+    linked: &Checkout,
+    base: &str,
+    tree: &str,
+    notes: &mut Vec<String>,
+    cancelled: Cancelled,
+) -> Result<(), Failure> {
+    let options = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff"];
+    let call = linked.call(&options).argument("--end-of-options").argument(base).argument(tree);
+    let output = linked.must(&call, "look for repositories in a worktree", cancelled)?;
+    let mut fields = output.stdout.split(|byte| *byte == 0);
+    while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
+        // `:before after …`
+        if head.split(|byte| *byte == b' ').nth(1) == Some(b"160000") {
+            notes.push(nested_note(&String::from_utf8_lossy(path)));
+        }
+    }
+    Ok(())
 }

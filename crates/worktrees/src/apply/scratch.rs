@@ -7,7 +7,7 @@ use crate::repository::Checkout;
 use loopwright_types::Failure;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// Removed when dropped.
@@ -28,9 +28,9 @@ impl Scratch {
         let objects = scratch.directory.join("objects/info");
         let fail = |error| system("make", &scratch.directory, &error);
         fs::create_dir_all(&objects).map_err(fail)?;
-        let mut line = main.common.join("objects").as_os_str().as_bytes().to_vec();
-        line.push(b'\n');
-        fs::write(objects.join("alternates"), line).map_err(fail)?;
+        // Through a link, named relatively: the file's lines are paths, and a path may hold a line end.
+        symlink(main.common.join("objects"), scratch.directory.join("behind")).map_err(fail)?;
+        fs::write(objects.join("alternates"), "../behind\n").map_err(fail)?;
         scratch.copy_index(&main.directory.join("index")).map_err(fail)?;
         Ok(scratch)
     }
