@@ -68,8 +68,8 @@ impl Guard {
             }
             let is_on = !matches!(value, "false" | "no" | "off" | "0" | "");
             match (key.split_once('.'), key.rsplit_once('.')) {
-                (Some(("filter", _)), Some((name, _))) if !is_trusted => {
-                    filters.insert(name.to_owned());
+                (Some(("filter", _)), Some(_)) if !is_trusted => {
+                    filters.insert(key.to_owned());
                 }
                 (Some(("merge", _)), Some(_)) if !is_trusted => {
                     drivers.insert(key.to_owned());
@@ -82,16 +82,12 @@ impl Guard {
                 _ => {}
             }
         }
-        for name in &filters {
-            // An empty command is no command; the user's own stays.
-            for (part, none) in
-                [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")]
-            {
-                let key = format!("{name}.{part}");
-                let own = trusted.get(&key).map_or(none, String::as_str).to_owned();
-                guard.overrides.push((key, own));
-            }
-        }
+        // An empty command is no command; the user's own stays. Exactly the keys that were set: a `process`, empty or
+        // not, would shadow the user's own `clean` and `smudge`.
+        guard.overrides.extend(filters.iter().map(|key| {
+            let none = if key.ends_with(".required") { "false" } else { "" };
+            (key.clone(), trusted.get(key).map_or(none, String::as_str).to_owned())
+        }));
         // A driver cannot be unset, only replaced.
         guard.overrides.extend(drivers.into_iter().map(|key| {
             let own = trusted.get(&key).cloned().unwrap_or_else(|| PLAIN_MERGE.to_owned());
@@ -100,8 +96,9 @@ impl Guard {
         guard
             .overrides
             .extend(hooks.into_iter().map(|name| (format!("{name}.enabled"), "false".to_owned())));
-        let names = filters.iter().filter_map(|name| name.strip_prefix("filter."));
-        guard.filters = names.map(str::to_owned).collect();
+        let names = filters.iter().filter_map(|key| Some(key.rsplit_once('.')?.0));
+        let names: BTreeSet<&str> = names.filter_map(|name| name.strip_prefix("filter.")).collect();
+        guard.filters = names.into_iter().map(str::to_owned).collect();
         guard
     }
 

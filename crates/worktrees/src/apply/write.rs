@@ -297,3 +297,61 @@ impl Stage<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name: content` of every file, directories by name alone.
+    fn tree(directory: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                found.extend(tree(&path).into_iter().map(|inner| format!("{name}/{inner}")));
+            } else {
+                found.push(format!("{name}: {}", fs::read_to_string(&path).unwrap()));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_move_that_fails_takes_back_all_moves_before_it() {
+        // Path, what is there, what comes; each move in turn is the one whose file is missing.
+        let files: [(&str, Option<&str>, Option<&str>); 5] = [
+            ("a", Some("a"), Some("A")),
+            ("b", Some("b"), None),
+            ("b/inner", None, Some("B")),
+            ("new/deep/c", None, Some("C")),
+            ("z", Some("z"), Some("Z")),
+        ];
+        for broken in files.iter().filter(|file| file.2.is_some()) {
+            let place = tempfile::TempDir::new().unwrap();
+            let top = place.path().join("top");
+            let directory = top.join(".loopwright-apply-1-1");
+            fs::create_dir_all(directory.join("old")).unwrap();
+            let moves = files.map(|(path, here, there)| {
+                if let Some(text) = here {
+                    fs::write(top.join(path), text).unwrap();
+                }
+                let new = directory.join("new").join(path);
+                fs::create_dir_all(new.parent().unwrap()).unwrap();
+                if let Some(text) = there.filter(|_| path != broken.0) {
+                    fs::write(new, text).unwrap();
+                }
+                Move { path: path.into(), leaves: here.is_some(), comes: there.is_some() }
+            });
+            let journal = place.path().join("journal.json");
+            let stage = Stage { directory, top: &top, moves: moves.to_vec(), journal };
+            let (path, _) = stage.swap().unwrap_err();
+            assert_eq!(path, top.join(broken.0));
+            stage.undo().unwrap();
+            stage.discard();
+            assert_eq!(tree(&top), ["a: a", "b: b", "z: z"], "{}", broken.0);
+            assert!(!top.join("new").exists());
+        }
+    }
+}

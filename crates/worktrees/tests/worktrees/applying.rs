@@ -1,11 +1,14 @@
 //! A branch into the workspace: all of it or nothing, never a commit, and a dry run leaves no trace.
 
 use crate::support::{NEVER, Place, write};
-use loopwright_types::Code;
-use loopwright_worktrees::{ApplyReport, Change, Fate};
+use loopwright_types::{Code, Settings};
+use loopwright_worktrees::{
+    ApplyReport, Change, Fate, Git, GitCall, GitError, GitOutput, Worktrees,
+};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 fn place() -> Place {
     let lines: String = (1..=20).map(|number| format!("line {number}\n")).collect();
@@ -267,22 +270,54 @@ fn two_branches_that_fit_together_both_arrive() {
 }
 
 #[test]
-fn a_failure_of_the_disk_half_way_puts_everything_back() {
-    // A file that is replaced while it is moved: the second move finds a directory with a file in it.
+fn a_directory_that_may_not_be_written_is_known_before() {
     let place = place();
     let branch = place.branch(0, |top| {
         write(&top.join("a.txt"), "theirs\n");
         write(&top.join("zoo/z.txt"), "theirs\n");
     });
-    let before = place.tree();
-    fs::create_dir(place.workspace.join("zoo")).unwrap();
-    let worktrees = place.worktrees();
-    fs::set_permissions(place.workspace.join("zoo"), fs::Permissions::from_mode(0o555)).unwrap();
-    let dry = worktrees.apply(&branch, true, NEVER).unwrap();
-    let real = worktrees.apply(&branch, false, NEVER);
-    assert_eq!(dry.fits, real.is_ok());
-    if let Err(failure) = real {
-        assert!(failure.message.contains("in a directory that may not be written"));
-        assert_eq!(place.tree(), before);
+    let zoo = place.workspace.join("zoo");
+    fs::create_dir(&zoo).unwrap();
+    fs::set_permissions(&zoo, fs::Permissions::from_mode(0o555)).unwrap();
+    // Whoever may write everywhere, such as root, has no conflict.
+    let may_write = fs::write(zoo.join("probe"), "").is_ok();
+    let _ = fs::remove_file(zoo.join("probe"));
+    match apply(&place, &branch) {
+        Ok(_) => assert!(may_write),
+        Err((_, said)) => {
+            assert!(
+                said.contains("in a directory that may not be written") && !may_write,
+                "{said}"
+            );
+        }
     }
+}
+
+/// Git, and somebody who edits a file just before it is replaced.
+struct Meddling(loopwright_worktrees::GitCommand, std::path::PathBuf);
+
+impl Git for Meddling {
+    fn run(&self, call: &GitCall, cancelled: &dyn Fn() -> bool) -> Result<GitOutput, GitError> {
+        let output = self.0.run(call, cancelled);
+        if call.arguments[0] == "checkout-index" {
+            fs::write(&self.1, "edited meanwhile\n").unwrap();
+        }
+        output
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_a_branch_is_applied_stops_it() {
+    let place = place();
+    let branch = place.branch(0, |top| {
+        write(&top.join("a.txt"), "theirs\n");
+        write(&top.join("b.txt"), "theirs\n");
+    });
+    let git = Arc::new(Meddling(place.git_command(), place.workspace.join("b.txt")));
+    let worktrees = Worktrees::with_git(&place.workspace, &place.data, &Settings::default(), git);
+    let failure = worktrees.apply(&branch, false, NEVER).unwrap_err();
+    assert!(failure.retryable && failure.message.contains("`b.txt` changed while"), "{failure:?}");
+    assert_eq!(place.read("b.txt"), "edited meanwhile\n");
+    assert!(place.read("a.txt").starts_with("line 1\n"));
+    assert!(place.tree().iter().all(|(name, _)| !name.starts_with(".loopwright")));
 }

@@ -78,10 +78,11 @@ fn armed() -> Place {
 fn the_traps_of_this_test_do_run_when_git_is_run_plainly() {
     let place = armed();
     place.write("a.txt", "changed\n");
-    place.command(
-        &place.workspace,
-        &["-c", "commit.gpgSign=false", "commit", "-q", "-a", "-m", "x"],
-    );
+    // The filter that speaks no protocol would stop git before the rest.
+    let options = ["commit.gpgSign=false", "filter.proc.process=", "filter.proc.required=false"];
+    let mut arguments: Vec<&str> = options.iter().flat_map(|option| ["-c", option]).collect();
+    arguments.extend(["commit", "-q", "-a", "-m", "x"]);
+    place.command(&place.workspace, &arguments);
     place.command(&place.workspace, &["diff", "HEAD~1"]);
     let ran = traces(&place);
     for name in ["ran-clean", "ran-fsmonitor", "ran-pre-commit", "ran-reference-transaction"] {

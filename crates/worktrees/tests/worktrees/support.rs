@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub const NEVER: &dyn Fn() -> bool = &|| false;
 
 pub struct Place {
-    pub all: TempDir,
+    pub _all: TempDir,
     pub workspace: PathBuf,
     pub data: PathBuf,
 }
@@ -25,7 +25,7 @@ impl Place {
         let (workspace, data) = (root.join("workspace"), root.join("data"));
         fs::create_dir_all(&workspace).unwrap();
         fs::create_dir_all(root.join("home")).unwrap();
-        Self { all, workspace, data }
+        Self { _all: all, workspace, data }
     }
 
     /// A repository without a commit.
