@@ -199,8 +199,9 @@ impl Stage<'_> {
             let (here, there) = (place(self.top, &file.path), self.new_file(&file.path));
             if fs::symlink_metadata(&there).is_err() && fs::symlink_metadata(&here).is_ok() {
                 fs::rename(&here, &there).map_err(|error| (here, error))?;
-                self.remove_empty_above(&file.path);
             }
+            // Also where the move itself failed: its directories were made before.
+            self.remove_empty_above(&file.path);
         }
         for (number, file) in self.moves.iter().enumerate().filter(|(_, file)| file.leaves) {
             let (here, there) = (place(self.top, &file.path), self.old_file(number));

@@ -36,7 +36,7 @@ fn everything(place: &Place) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 /// The dry run, then the apply: they agree, and the dry run left no trace.
-pub fn apply(place: &Place, branch: &str) -> Result<ApplyReport, (ApplyReport, String)> {
+pub fn apply(place: &Place, branch: &str) -> Result<ApplyReport, (Box<ApplyReport>, String)> {
     let worktrees = place.worktrees();
     let before = everything(place);
     let dry = worktrees.apply(branch, true, NEVER).unwrap();
@@ -55,7 +55,7 @@ pub fn apply(place: &Place, branch: &str) -> Result<ApplyReport, (ApplyReport, S
         Err(failure) => {
             assert_eq!(failure.code, Code::PATCH_CONFLICT);
             assert_eq!(everything(place), before, "all or nothing");
-            Err((dry, failure.message))
+            Err((Box::new(dry), failure.message))
         }
     }
 }

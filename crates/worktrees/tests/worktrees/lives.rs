@@ -33,7 +33,7 @@ fn an_unchanged_worktree_goes_with_its_branch_and_leaves_no_trace() {
         ("empty directories", |_, top| fs::create_dir_all(top.join("empty/deep")).unwrap()),
         ("a locked ignored directory", |_, top| {
             write(&top.join("ignored/file"), "x");
-            fs::set_permissions(top.join("ignored"), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(top.join("ignored"), fs::Permissions::from_mode(0o000)).unwrap();
         }),
     ];
     for (number, (name, act)) in (0..).zip(acts) {
