@@ -156,6 +156,12 @@ codes! {
     1206 AGENT_FAILED "an agent failed";
     1207 AGENT_NO_ANSWER "an agent ended its turn without an answer";
     // 13xx: worktrees.
+    1301 REPOSITORY_UNFIT "the workspace is in no git repository that can give worktrees";
+    1302 GIT_UNAVAILABLE "git cannot be used";
+    1303 WORKTREE_FAILED "a worktree could not be made or finished";
+    1304 WORKTREE_UNKNOWN "a worktree is not one of ours";
+    1305 BRANCH_REFUSED "a branch is not a subagent's";
+    1306 PATCH_CONFLICT "a branch's changes do not fit the workspace";
 }
 
 #[cfg(test)]

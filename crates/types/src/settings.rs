@@ -129,6 +129,8 @@ settings! {
     "task.turns_max" integer(1, 100_000), "50", "Requests to the model that one subagent may make, where neither the call nor the definition gives `maxTurns`; re-asks are not counted.";
     "tools.allow" SettingKind::Text, "glob,grep,ls,read_file", "Tools that programs may call, separated by commas.";
     "tools.result_bytes_max" integer(256, 1 << 28), "900000", "Size of one tool result; a longer one is cut at a line and says so.";
+    "worktrees.diffstat_files_max" integer(1, 100_000), "100", "Files that the summary of a worktree's changes names; the rest are counted.";
+    "worktrees.git_output_bytes_max" integer(65_536, 1 << 32), "268435456", "Bytes that one git command may answer with; a longer answer fails.";
 }
 
 /// A name or value that does not fit.
