@@ -37,11 +37,14 @@ pub(crate) struct Delivery<'a> {
     pub fault: Option<Fault>,
     pub options: &'a Options,
     pub stopped: &'a dyn Fn() -> bool,
+    /// Told what will have left the server, before it leaves: whoever has read a reply finds it in the books.
+    pub enter: &'a dyn Fn(&Sent),
 }
 
 impl Delivery<'_> {
     /// Sends it; what left the server is counted in `sent` also where the client goes away.
     pub fn send(&self, connection: &mut Connection, sent: &mut Sent) -> io::Result<After> {
+        (self.enter)(sent);
         match self.fault {
             Some(Fault::WrongContentType) => {
                 self.bare(connection, "text/html; charset=utf-8", &[], &tamper::page())?;
@@ -127,6 +130,14 @@ impl Delivery<'_> {
             }
             let room = most.saturating_sub(sent.body).min(event.bytes.len());
             let (bytes, whole) = (&event.bytes[..room], room == event.bytes.len());
+            let mut after = *sent;
+            after.body += room;
+            if whole {
+                after.content += event.content;
+                after.told = event.told.or(sent.told);
+                after.terminal |= event.terminal;
+            }
+            (self.enter)(&after);
             let step = if self.fault == Some(Fault::SlowDrip) { 7 } else { bytes.len().max(1) };
             for piece in bytes.chunks(step) {
                 if self.fault == Some(Fault::SlowDrip) {
@@ -142,12 +153,10 @@ impl Delivery<'_> {
                 }
                 sent.body += piece.len();
             }
+            *sent = after;
             if !whole {
                 return Ok(());
             }
-            sent.content += event.content;
-            sent.told = event.told.or(sent.told);
-            sent.terminal |= event.terminal;
             if sent.body == most {
                 return Ok(());
             }

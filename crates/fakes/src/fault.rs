@@ -151,7 +151,7 @@ faults! {
     /// An error event after half of the reply (without a stream: an error body with status 200).
     ErrorEventMidStream: Events, Wait, Sent;
     /// A reply of so many MiB.
-    OversizedReply(u32 = 48): Content, Switch, Sent;
+    OversizedReply(u32 = 24): Content, Switch, Sent;
     /// A proper reply that tells no usage.
     MissingUsage: Events, Succeeds, Whole;
     /// A proper reply that tells a usage of zeros.

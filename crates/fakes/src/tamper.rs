@@ -47,12 +47,10 @@ pub(crate) fn content(fault: Fault, request: &Request, reply: &mut Reply) -> boo
             *reply = Reply::answer(request, &json!({ "unexpected": [1, "two", null] }));
         }
         Fault::OversizedReply(mebibytes) => {
-            *reply = Reply::text(
-                "all work and no play ".repeat((mebibytes as usize) << 16).split_off(0),
-            );
-            if let Some(Part::Text(text)) = reply.parts.first_mut() {
-                text.truncate((mebibytes as usize) << 20);
-            }
+            let line = "all work and no play ";
+            let mut text = line.repeat(((mebibytes as usize) << 20).div_ceil(line.len()));
+            text.truncate((mebibytes as usize) << 20);
+            *reply = Reply::text(text);
         }
         _ => return false,
     }

@@ -223,7 +223,7 @@ fn messages(messages: &[Value], request: &mut Request) -> Result<(), ApiError> {
                 .ok_or_else(|| required(&format!("messages[{index}].tool_call_id")))?;
             let Some(position) = open.iter().position(|call| call == id) else {
                 return Err(ApiError::invalid(
-                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with \
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceding message with \
                      'tool_calls'.",
                 )
                 .param(format!("messages.[{index}].role")));

@@ -161,6 +161,8 @@ impl Exchange<'_> {
         if billing != Billing::Nothing {
             self.shared.cache.write(&quote);
         }
+        let enter =
+            |sent: &Sent, billing| self.enter(fault, (usage, billing), sent, request.stream);
         let delivery = Delivery {
             status: 200,
             headers: self.headers(standing.as_ref()),
@@ -169,12 +171,14 @@ impl Exchange<'_> {
             fault,
             options: &self.options,
             stopped: &stopped,
+            enter: &|sent| enter(sent, billing),
         };
         let mut sent = Sent::default();
         let result = delivery.send(connection, &mut sent);
-        let billing =
-            if result.is_err() && billing == Billing::Whole { Billing::Sent } else { billing };
-        self.enter(fault, (usage, billing), &sent, request.stream);
+        if result.is_err() && billing == Billing::Whole {
+            // The client went away: what it had is what it pays.
+            enter(&sent, Billing::Sent);
+        }
         result
     }
 
