@@ -12,7 +12,7 @@ pub enum Wire {
     Chat,
     /// OpenAI Responses: `POST /v1/responses`.
     Responses,
-    /// Gemini: `POST /v1beta/models/{model}:streamGenerateContent?alt=sse` and `:generateContent`.
+    /// Gemini: `POST /v1beta/models/{model}:streamGenerateContent?alt=sse` and `:generateContent`; `/v1` too.
     Gemini,
 }
 
@@ -72,7 +72,9 @@ impl Route {
             "/v1/chat/completions" => route.wire = Wire::Chat,
             "/v1/responses" => route.wire = Wire::Responses,
             _ => {
-                let (model, method) = path.strip_prefix("/v1beta/models/")?.rsplit_once(':')?;
+                let versioned = ["/v1beta/models/", "/v1/models/"];
+                let rest = versioned.iter().find_map(|prefix| path.strip_prefix(prefix))?;
+                let (model, method) = rest.rsplit_once(':')?;
                 route.wire = Wire::Gemini;
                 route.model = Some(model.to_owned());
                 route.stream = match method {
@@ -88,6 +90,7 @@ impl Route {
     /// The wire whose error bodies an unknown path gets.
     pub fn nearest(target: &str) -> Wire {
         match target {
+            _ if target.contains("enerateContent") => Wire::Gemini,
             _ if target.contains("/v1beta") => Wire::Gemini,
             _ if target.contains("/messages") => Wire::Anthropic,
             _ if target.contains("/responses") => Wire::Responses,

@@ -50,7 +50,9 @@ fn part(value: &Value, index: usize, position: usize, role: Role) -> Result<Bloc
         "mediaResolution",
     ];
     known(value, &place, &fields)?;
-    let signature = value["thoughtSignature"].as_str().map(str::to_owned);
+    // The field is `bytes`: both alphabets of base64 are right, and SDKs send the other one back.
+    let normal = |text: &str| text.replace('-', "+").replace('_', "/");
+    let signature = value["thoughtSignature"].as_str().map(normal);
     let call = &value["functionCall"];
     if call.is_object() {
         known(call, &format!("{place}.function_call"), &["id", "name", "args"])?;
