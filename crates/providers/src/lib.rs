@@ -1,1 +1,20 @@
-//! Clients of model providers
+//! Clients of model providers: who they are and what they cost ([`Providers`]), and one driver that asks them
+//! ([`ModelDriver`]). A reply counts only when it is whole; everything else is a failure with its class.
+//! Not here: retries, waiting, caps, breakers and money, which are the engine's.
+
+mod attempt; // one request, from the key to the whole reply
+mod catalog; // what known models cost
+mod config; // providers and models from the settings
+mod driver; // attempts on one background thread
+mod failure; // what a provider's error asks for
+mod headers; // Retry-After and rate limits
+mod key; // keys by reference
+mod resolve; // names to models
+mod schema; // JSON Schema as each provider takes it
+mod sse; // server-sent events, byte by byte
+mod time; // dates as written in headers
+mod wire; // four forms of asking and answering
+
+pub use config::{Providers, Structured};
+pub use driver::ModelDriver;
+pub use wire::Wire;

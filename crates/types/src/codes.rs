@@ -126,6 +126,23 @@ codes! {
     904 USAGE "the command line cannot be understood";
     905 FILE_EXISTS "a file is in the way";
     // 10xx: model providers.
+    1001 KEY_MISSING "a provider's key is missing";
+    1002 KEY_REFUSED "a provider refused the key";
+    1003 MODEL_UNKNOWN "a model is not known";
+    1004 PROVIDER_UNKNOWN "a model provider is not known";
+    1005 PROVIDER_SETTINGS "a provider's settings cannot be used";
+    1006 PROVIDER_UNREACHABLE "a provider cannot be reached";
+    1007 RATE_LIMITED "a provider wants fewer requests";
+    1008 PROVIDER_OVERLOADED "a provider is overloaded or failed";
+    1009 QUOTA_SPENT "a provider's quota is spent";
+    1010 REQUEST_REFUSED "a provider refused the request";
+    1011 REPLY_CUT "a model's reply was cut off";
+    1012 REPLY_MALFORMED "a model's reply cannot be read";
+    1013 REPLY_TOO_LARGE "a model's reply is larger than its limit";
+    1014 PROVIDER_DEADLINE "a provider did not answer in time";
+    1015 MODEL_REFUSED "a model or its provider refused to answer";
+    1016 CONTEXT_TOO_LONG "a conversation is too long for the model";
+    1017 FEATURE_UNSUPPORTED "a model does not support what was asked";
     // 11xx: MCP servers.
     // 12xx: agents over the Agent Client Protocol.
     // 13xx: worktrees.

@@ -96,6 +96,11 @@ settings! {
     "mock.null_rate" SettingKind::Fraction, "0", "Share of mock answers that are `null`.";
     "mock.output_tokens" integer(0, 1_000_000_000), "0", "Output tokens a mock attempt reports; 0 counts a quarter of its answer's UTF-8 bytes, rounded up.";
     "mock.seed" integer(0, u64::MAX), "1", "Seed of everything the mock subagent draws.";
+    "provider.attempt_ms" integer(1, 86_400_000), "1800000", "Time for one request to a model, from its start to the last byte of the reply.";
+    "provider.connect_ms" integer(1, 86_400_000), "10000", "Time for a connection to a model provider to be made.";
+    "provider.first_byte_ms" integer(1, 86_400_000), "120000", "Time from the start of a request to a model to the first byte of its reply.";
+    "provider.idle_ms" integer(1, 86_400_000), "120000", "Longest silence between two pieces of a model's reply.";
+    "provider.reply_bytes_max" integer(1024, 1 << 32), "67108864", "Size of one reply of a model as sent by the provider, framing included.";
     "run.calls_max" integer(1, 100_000_000), "1000000", "Calls of any kind one run may make, tools and sleeps included; the next one fails with `limit`.";
     "run.concurrency" integer(1, 100_000), "16", "Attempts of one run under way at once. Does not depend on the number of cores.";
     "run.concurrency_per_provider" integer(1, 100_000), "1000", "Attempts under way at once at one provider (`command`, `mock`, a model's provider).";

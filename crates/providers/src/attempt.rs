@@ -1,0 +1,372 @@
+//! One request to a model: key, request, stream, reply. Every way in which it can go wrong ends in a failure with its
+//! class; nothing is retried here.
+
+mod client; // HTTP clients
+mod transport; // what went wrong below HTTP
+
+pub(crate) use client::Clients;
+
+use crate::catalog::Catalog;
+use crate::config::{Provider, Providers, backticks};
+use crate::failure::{self, ToldError, WireError, one_line};
+use crate::headers;
+use crate::key::Secret;
+use crate::sse::SseReader;
+use crate::wire::{Asked, Decoder, Plan, Told};
+use loopwright_host::Reporter;
+use loopwright_protocol::{ModelReply, ModelRequest, Progress};
+use loopwright_types::{
+    Attempt, CallId, Code, Diagnostic, Failure, FailureClass, Micros, Reason, RunId, Settings,
+};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Response, StatusCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, timeout_at};
+
+/// How much of an error's body is read.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// How long and how much is read after the terminal event, so that the connection can be used again.
+const DRAIN: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
+
+/// Deadlines and bounds of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub connect: Duration,
+    first_byte: Duration,
+    idle: Duration,
+    attempt: Duration,
+    reply_bytes_max: u64,
+}
+
+impl Bounds {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let time = |name: &str| Duration::from_millis(settings.integer(name));
+        Self {
+            connect: time("provider.connect_ms"),
+            first_byte: time("provider.first_byte_ms"),
+            idle: time("provider.idle_ms"),
+            attempt: time("provider.attempt_ms"),
+            reply_bytes_max: settings.integer("provider.reply_bytes_max"),
+        }
+    }
+}
+
+/// What to ask, and where news go.
+pub(crate) struct Job {
+    pub run: RunId,
+    pub call: CallId,
+    pub attempt: Attempt,
+    /// Time left for the task.
+    pub timeout: Option<Micros>,
+    pub request: ModelRequest,
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// What all attempts share.
+pub(crate) struct Surroundings {
+    pub providers: Providers,
+    pub bounds: Bounds,
+    pub clients: Clients,
+}
+
+/// A request that is ready to go.
+struct Ready<'a> {
+    provider: &'a Arc<Provider>,
+    /// The model's name without its provider.
+    model: String,
+    plan: Plan,
+    decoder: Decoder,
+    body: Vec<u8>,
+    headers: HeaderMap,
+    secrets: Vec<Secret>,
+}
+
+impl Job {
+    fn tell(&self, progress: Progress) {
+        self.reporter.progressed(self.call, self.attempt, progress);
+    }
+
+    /// Asks and reads the reply. `told` has the tokens told so far, also when this fails or is dropped half-way.
+    pub(crate) async fn run(
+        &self,
+        around: &Surroundings,
+        told: &Mutex<Option<Told>>,
+    ) -> Result<ModelReply, Failure> {
+        let start = Instant::now();
+        let ready = self.prepare(around).await.map_err(|it| not_sent(&it))?;
+        let task = self.timeout.map(|it| Duration::from_micros(it.0));
+        let limit = task.map_or(around.bounds.attempt, |task| task.min(around.bounds.attempt));
+        let (shown, model) =
+            (ready.provider.shown(), format!("{}:{}", ready.provider.name, ready.model));
+        let secrets = ready.secrets.clone();
+        let exchange = self.exchange(ready, around, start, told);
+        let result = match timeout_at(start + limit, exchange).await {
+            Ok(result) => result,
+            Err(_) => {
+                let is_task = task.is_some_and(|task| task < around.bounds.attempt);
+                let name = if is_task { "the task's time" } else { "`provider.attempt_ms`" };
+                let mut failure = deadline(&shown, "did not finish its reply", limit, name);
+                if is_task {
+                    failure.reason = Reason::Timeout;
+                }
+                Err(failure)
+            }
+        };
+        let told = *told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = told {
+            let is_empty = told.usage.output_tokens == 0 && result.is_ok();
+            if !told.is_whole || is_empty {
+                let message =
+                    format!("{shown} did not tell all tokens of a request: they count as none");
+                self.tell(Progress::Message(message));
+            }
+        }
+        result.map_err(|mut failure| {
+            for secret in &secrets {
+                failure.message = secret.scrub(&failure.message);
+            }
+            if failure.code == Code::MODEL_UNKNOWN {
+                let near = around.providers.models_like(&model);
+                if !near.is_empty() {
+                    let near = backticks(near.iter().map(String::as_str));
+                    failure.hint = Some(format!("check the model's name; like it are {near}"));
+                }
+            }
+            failure
+        })
+    }
+
+    async fn prepare<'a>(&self, around: &'a Surroundings) -> Result<Ready<'a>, Diagnostic> {
+        let providers = &around.providers;
+        let resolved = providers.resolve(&self.request.model)?;
+        let provider = providers.provider(&resolved.provider)?;
+        let model = resolved.name[resolved.provider.len() + 1..].to_owned();
+        let entry = Catalog::built_in().find(&resolved.name);
+        let asked = Asked { provider, model: &model, entry, request: &self.request };
+        let plan = Plan::new(&asked, providers.models.structured.get(&resolved.name).copied());
+        let body = provider.wire.encode(&asked, &plan).to_string().into_bytes();
+        let decoder = provider.wire.decoder(&provider.name, asked.calls());
+        let key = format!("lw-{}-{}-{}", self.run, self.call, self.attempt);
+        let (headers, secrets) = client::headers(provider, &providers.variables, &key).await?;
+        Ok(Ready { provider, model, plan, decoder, body, headers, secrets })
+    }
+
+    async fn exchange(
+        &self,
+        ready: Ready<'_>,
+        around: &Surroundings,
+        start: Instant,
+        told: &Mutex<Option<Told>>,
+    ) -> Result<ModelReply, Failure> {
+        let Ready { provider, model, plan, mut decoder, body, headers, secrets } = ready;
+        let shown = provider.shown();
+        let wire_failure =
+            |error: WireError| failure::of_wire(&scrubbed(error, &secrets), &shown, &model);
+        let client = around.clients.of(provider, &around.bounds)?;
+        let url = provider.wire.url(&provider.base_url, &model);
+        let first = start + around.bounds.first_byte;
+        let late = || {
+            let limit = around.bounds.first_byte;
+            deadline(&shown, "did not begin its reply", limit, "`provider.first_byte_ms`")
+        };
+        let sending = client.post(url).headers(headers).body(body).send();
+        let sent = timeout_at(first, sending).await.map_err(|_| late())?;
+        let response = sent.map_err(|error| transport::of_send(&error, &shown))?;
+        if let Some(limits) = headers::limits(response.headers(), SystemTime::now()) {
+            self.tell(Progress::Limits(limits));
+        }
+        if response.status() != StatusCode::OK {
+            return Err(refusal(response, around, first, &shown, &model, &secrets).await);
+        }
+        let kind = content_type(&response);
+        if !kind.is_empty() && kind != "text/event-stream" {
+            let body = read_error(response, around, first).await;
+            let error = other_kind(&kind, &body);
+            return Err(wire_failure(error));
+        }
+        let mut stream = Stream { response, read: 0, deadline: first, around, shown: &shown };
+        let read = self.read(&mut stream, &mut decoder, told).await;
+        match read {
+            Ok(()) => stream.drain(),
+            Err(StreamError::Wire(error)) => return Err(wire_failure(error)),
+            Err(StreamError::Failed(failure)) => return Err(*failure),
+        }
+        let reply = decoder.finish().map_err(wire_failure)?;
+        Ok(plan.read(reply))
+    }
+
+    async fn read(
+        &self,
+        stream: &mut Stream<'_>,
+        decoder: &mut Decoder,
+        told: &Mutex<Option<Told>>,
+    ) -> Result<(), StreamError> {
+        let mut reader = SseReader::default();
+        let mut events = Vec::new();
+        let mut is_first = true;
+        loop {
+            let Some(bytes) = stream.next(is_first).await? else {
+                if is_first {
+                    return Err(WireError::Malformed("it is empty".to_owned()).into());
+                }
+                // What no event has taken in was cut.
+                let end = if reader.is_inside() { Err(WireError::Cut) } else { decoder.end() };
+                return end.map_err(StreamError::Wire);
+            };
+            if std::mem::take(&mut is_first) {
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Told::default());
+                self.tell(Progress::Began);
+            }
+            let fed = reader.feed(&bytes, &mut events);
+            for event in events.drain(..) {
+                let read = decoder.event(&event);
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoder.told());
+                if read.map_err(StreamError::Wire)? {
+                    return Ok(());
+                }
+            }
+            if fed.is_err() {
+                return Err(WireError::Malformed("it is not UTF-8".to_owned()).into());
+            }
+        }
+    }
+}
+
+enum StreamError {
+    Wire(WireError),
+    Failed(Box<Failure>),
+}
+
+impl From<WireError> for StreamError {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+/// The body of a reply, with its deadlines and its bound.
+struct Stream<'a> {
+    response: Response,
+    read: u64,
+    /// For the first piece.
+    deadline: Instant,
+    around: &'a Surroundings,
+    shown: &'a str,
+}
+
+impl Stream<'_> {
+    async fn next(&mut self, is_first: bool) -> Result<Option<Vec<u8>>, StreamError> {
+        let bounds = &self.around.bounds;
+        let until = if is_first { self.deadline } else { Instant::now() + bounds.idle };
+        let failed = |failure: Failure| StreamError::Failed(Box::new(failure));
+        let Ok(chunk) = timeout_at(until, self.response.chunk()).await else {
+            let (what, limit, name) = match is_first {
+                true => ("did not begin its reply", bounds.first_byte, "`provider.first_byte_ms`"),
+                false => ("fell silent within its reply", bounds.idle, "`provider.idle_ms`"),
+            };
+            return Err(failed(deadline(self.shown, what, limit, name)));
+        };
+        let chunk = chunk.map_err(|error| failed(transport::of_body(&error, self.shown)))?;
+        self.read += chunk.as_ref().map_or(0, |it| it.len() as u64);
+        if self.read > bounds.reply_bytes_max {
+            let limit = bounds.reply_bytes_max;
+            let message = format!("the reply of {} is larger than {limit} bytes", self.shown);
+            let failure = Failure::new(Reason::Provider, Code::REPLY_TOO_LARGE, message);
+            let hint = "ask for less, or raise `provider.reply_bytes_max`";
+            return Err(failed(failure.class(FailureClass::Switch).hint(hint)));
+        }
+        Ok(chunk.map(|it| it.to_vec()))
+    }
+
+    /// Reads what is left after the terminal event, without keeping anybody waiting.
+    fn drain(mut self) {
+        let (time, mut left) = DRAIN;
+        tokio::spawn(tokio::time::timeout(time, async move {
+            while let Ok(Some(bytes)) = self.response.chunk().await {
+                left = left.saturating_sub(bytes.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        }));
+    }
+}
+
+fn deadline(shown: &str, what: &str, limit: Duration, name: &str) -> Failure {
+    let message = format!("{shown} {what} within {} ms ({name})", limit.as_millis());
+    Failure::new(Reason::Provider, Code::PROVIDER_DEADLINE, message).class(FailureClass::Wait)
+}
+
+/// A failure found before anything was sent; the same again would find it again.
+fn not_sent(diagnostic: &Diagnostic) -> Failure {
+    let failure = Failure::new(Reason::Provider, diagnostic.code, &diagnostic.message);
+    let mut failure = failure.class(FailureClass::Never).not_sent();
+    failure.hint.clone_from(&diagnostic.hint);
+    failure
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = value.unwrap_or_default().split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+/// A body that is no stream, with a status that says all is well.
+fn other_kind(kind: &str, body: &str) -> WireError {
+    let value = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
+    let has_error = value.get("error").is_some_and(|it| !it.is_null());
+    match ToldError::of(&value).filter(|_| has_error) {
+        Some(told) => WireError::Told(told),
+        None => WireError::Malformed(format!("it is `{}` and not an event stream", one_line(kind))),
+    }
+}
+
+fn scrubbed(mut error: WireError, secrets: &[Secret]) -> WireError {
+    let text = match &mut error {
+        WireError::Told(told) => &mut told.message,
+        WireError::Malformed(what) => what,
+        WireError::Cut => return error,
+    };
+    for secret in secrets {
+        *text = secret.scrub(text);
+    }
+    error
+}
+
+/// Reads an error's body as far as it comes.
+async fn read_error(mut response: Response, around: &Surroundings, first: Instant) -> String {
+    let mut body = Vec::new();
+    let until = first.max(Instant::now() + around.bounds.idle.min(Duration::from_secs(10)));
+    while body.len() < ERROR_BYTES_MAX {
+        match timeout_at(until, response.chunk()).await {
+            Ok(Ok(Some(bytes))) => body.extend_from_slice(&bytes),
+            _ => break,
+        }
+    }
+    body.truncate(ERROR_BYTES_MAX);
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// The failure of a response whose status is not 200.
+async fn refusal(
+    response: Response,
+    around: &Surroundings,
+    first: Instant,
+    shown: &str,
+    model: &str,
+    secrets: &[Secret],
+) -> Failure {
+    let status = response.status().as_u16();
+    let wait = headers::retry_after(response.headers(), SystemTime::now());
+    let id = headers::request_id(response.headers()).map(str::to_owned);
+    let mut body = read_error(response, around, first).await;
+    for secret in secrets {
+        body = secret.scrub(&body);
+    }
+    let mut failure = ToldError::of_status(status, &body).failure(shown, model);
+    failure.retry_after = wait.or(failure.retry_after);
+    if let Some(id) = id {
+        failure.message = format!("{} (request `{id}`)", failure.message);
+    }
+    failure
+}

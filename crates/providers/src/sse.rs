@@ -1,0 +1,126 @@
+//! Server-sent events (WHATWG HTML, 9.2.6), fed in pieces of any size. An event counts when its blank line has come.
+
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SseEvent {
+    /// Its name; empty is none.
+    pub name: String,
+    /// Its data lines, joined by line feeds.
+    pub data: String,
+}
+
+/// The bytes so far of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct SseReader {
+    line: Vec<u8>,
+    event: SseEvent,
+    has_data: bool,
+    after_return: bool,
+    past_mark: bool,
+}
+
+/// A line that is not UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotText;
+
+impl SseReader {
+    /// Takes bytes and adds the events that they complete.
+    ///
+    /// # Errors
+    /// When a line is not UTF-8; nothing of the stream can be trusted then.
+    pub(crate) fn feed(&mut self, bytes: &[u8], events: &mut Vec<SseEvent>) -> Result<(), NotText> {
+        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            let (text, end) = match part.split_last() {
+                Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),
+                _ => (part, None),
+            };
+            // The line feed of a carriage return that ended the line already.
+            let is_second_half =
+                self.after_return && text.is_empty() && end == Some(b'\n') && self.line.is_empty();
+            self.after_return = false;
+            if is_second_half {
+                continue;
+            }
+            self.line.extend_from_slice(text);
+            if let Some(end) = end {
+                self.after_return = end == b'\r';
+                let line = std::mem::take(&mut self.line);
+                self.take_line(&line, events)?;
+                self.line = line;
+                self.line.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something came that no event has taken in.
+    pub(crate) fn is_inside(&self) -> bool {
+        !self.line.is_empty() || self.has_data
+    }
+
+    fn take_line(&mut self, line: &[u8], events: &mut Vec<SseEvent>) -> Result<(), NotText> {
+        let mut line = std::str::from_utf8(line).map_err(|_| NotText)?;
+        if !self.past_mark {
+            line = line.strip_prefix('\u{feff}').unwrap_or(line);
+            self.past_mark = true;
+        }
+        if line.is_empty() {
+            let event = std::mem::take(&mut self.event);
+            if std::mem::take(&mut self.has_data) {
+                events.push(event);
+            }
+            return Ok(());
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut self.event.name),
+            "data" => {
+                if self.has_data {
+                    self.event.data.push('\n');
+                }
+                self.has_data = true;
+                self.event.data.push_str(value);
+            }
+            // Comments, `id` and `retry` change nothing: we never reconnect.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pieces: &[&[u8]]) -> Vec<(String, String)> {
+        let (mut reader, mut events) = (SseReader::default(), Vec::new());
+        for piece in pieces {
+            reader.feed(piece, &mut events).unwrap();
+        }
+        events.into_iter().map(|event| (event.name, event.data)).collect()
+    }
+
+    #[test]
+    fn events_are_the_same_however_the_bytes_are_cut_and_lines_ended() {
+        let stream = "\u{feff}: hello\nevent: a\ndata: 1\ndata:2\nid: 7\n\n\ndata\n\nevent: lost\n\ndata: é\n\n";
+        let whole = read(&[stream.as_bytes()]);
+        let pair = |name: &str, data: &str| (name.to_owned(), data.to_owned());
+        assert_eq!(whole, [pair("a", "1\n2"), pair("", ""), pair("", "é")]);
+        for ended in [stream.to_owned(), stream.replace('\n', "\r\n"), stream.replace('\n', "\r")] {
+            for size in 1..8 {
+                let pieces: Vec<&[u8]> = ended.as_bytes().chunks(size).collect();
+                assert_eq!(read(&pieces), whole, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_blank_line_does_not_count() {
+        assert_eq!(read(&[b"data: [DONE]\n"]), []);
+        let mut reader = SseReader::default();
+        reader.feed(b"data: x", &mut Vec::new()).unwrap();
+        assert!(reader.is_inside());
+        assert_eq!(reader.feed(b"\xff\n", &mut Vec::new()), Err(NotText));
+    }
+}

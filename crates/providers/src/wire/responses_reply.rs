@@ -1,0 +1,176 @@
+//! OpenAI Responses: the streamed reply. It is whole after `response.completed` or `response.incomplete`, with every
+//! item that was begun done. The items are taken whole as they are done; the deltas before say nothing more.
+
+use super::Told;
+use super::common::{malformed, native, parse, told_error};
+use crate::failure::WireError;
+use crate::sse::SseEvent;
+use loopwright_protocol::{Block, Finish, Json, ModelReply};
+use loopwright_types::Usage;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct Reply {
+    /// Items by their place; begun ones are `None`.
+    items: BTreeMap<u64, Option<Json>>,
+    end: Option<End>,
+    told: Told,
+}
+
+enum End {
+    Complete,
+    Incomplete(String),
+}
+
+#[derive(Deserialize)]
+struct Item {
+    output_index: u64,
+    item: Json,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    response: Output,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    #[serde(default)]
+    output: Vec<Json>,
+}
+
+impl Reply {
+    pub(super) fn event(&mut self, event: &SseEvent) -> Result<bool, WireError> {
+        let value = parse(&event.data)?;
+        let kind = value.get("type").and_then(Value::as_str).unwrap_or(&event.name);
+        match kind {
+            "error" => return Err(told_error(&value)),
+            "response.failed" => {
+                self.count(&value["response"]["usage"]);
+                return Err(told_error(&value["response"]));
+            }
+            "response.output_item.added" => {
+                let Some(index) = value["output_index"].as_u64() else {
+                    return malformed("an item without its place");
+                };
+                self.items.entry(index).or_insert(None);
+            }
+            "response.output_item.done" => {
+                let Ok(Item { output_index, item }) = serde_json::from_str(&event.data) else {
+                    return malformed("an item that is done and not there");
+                };
+                self.items.insert(output_index, Some(item));
+            }
+            "response.completed" | "response.incomplete" => {
+                self.count(&value["response"]["usage"]);
+                self.end(kind, &value, &event.data)?;
+                return Ok(true);
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn end(&mut self, kind: &str, value: &Value, data: &str) -> Result<(), WireError> {
+        let response = &value["response"];
+        let is_complete = kind == "response.completed";
+        let status = response["status"].as_str();
+        if is_complete && status.is_some_and(|it| it != "completed") {
+            return malformed("it says both that it is completed and that it is not");
+        }
+        // Some servers tell the items only here.
+        if self.items.is_empty() {
+            let Ok(Ended { response }) = serde_json::from_str(data) else {
+                return malformed("an end without a response");
+            };
+            self.items = (0..).zip(response.output.into_iter().map(Some)).collect();
+        }
+        let reason = || response["incomplete_details"]["reason"].as_str().unwrap_or_default();
+        self.end =
+            Some(if is_complete { End::Complete } else { End::Incomplete(reason().to_owned()) });
+        Ok(())
+    }
+
+    fn count(&mut self, usage: &Value) {
+        let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
+        self.told.is_whole = count("/output_tokens").is_some();
+        self.told.usage = Usage {
+            input_tokens: count("/input_tokens").unwrap_or(0),
+            output_tokens: count("/output_tokens").unwrap_or(0),
+            cache_read_tokens: count("/input_tokens_details/cached_tokens").unwrap_or(0),
+            cache_write_tokens: count("/input_tokens_details/cache_write_tokens").unwrap_or(0),
+            usd_micros: 0,
+        };
+    }
+
+    pub(super) fn told(&self) -> Told {
+        self.told
+    }
+
+    pub(super) fn finish(self, tag: &str) -> Result<ModelReply, WireError> {
+        let end = match self.end {
+            Some(End::Complete) => Finish::End,
+            Some(End::Incomplete(reason)) => match reason.as_str() {
+                "max_output_tokens" => Finish::Length,
+                "content_filter" => Finish::Refusal,
+                other => return malformed(format!("it is incomplete for the reason `{other}`")),
+            },
+            None => return Err(WireError::Cut),
+        };
+        let (mut blocks, mut is_refused) = (Vec::new(), false);
+        for item in self.items.into_values() {
+            match item {
+                Some(item) => is_refused |= add(&item, tag, &mut blocks)?,
+                None if end == Finish::End => return malformed("an item without its end"),
+                None => {}
+            }
+        }
+        let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+        let finish = match end {
+            Finish::End if is_refused => Finish::Refusal,
+            Finish::End if calls => Finish::Tools,
+            other => other,
+        };
+        Ok(ModelReply { blocks, finish })
+    }
+}
+
+/// Adds an item's blocks; whether it is a refusal.
+fn add(item: &Json, tag: &str, blocks: &mut Vec<Block>) -> Result<bool, WireError> {
+    let value = parse(item.text())?;
+    let member = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let mut is_refused = false;
+    match value["type"].as_str().unwrap_or_default() {
+        "message" => {
+            if let Some(phase) = value.get("phase").filter(|it| it.is_string()) {
+                let mark = json!({ "type": "message", "phase": phase });
+                blocks.push(native(tag, String::new(), &mark));
+            }
+            let mut text = String::new();
+            for part in value["content"].as_array().into_iter().flatten() {
+                is_refused |= part["type"] == "refusal";
+                let said = part["text"].as_str().or(part["refusal"].as_str());
+                text.push_str(said.unwrap_or_default());
+            }
+            blocks.push(Block::Text { text });
+        }
+        "function_call" => {
+            let arguments = Some(member("arguments")).filter(|it| !it.is_empty());
+            blocks.push(Block::ToolUse {
+                id: member("call_id"),
+                name: member("name"),
+                arguments: arguments.unwrap_or_else(|| "{}".to_owned()),
+            });
+        }
+        // Reasoning, and items of tools that run at the provider.
+        _ => {
+            let parts = value["summary"].as_array().into_iter().flatten();
+            let parts = parts.filter_map(|part| part["text"].as_str());
+            let text = parts.collect::<Vec<_>>().join("\n\n");
+            blocks.push(Block::Native { wire: tag.to_owned(), text, item: item.clone() });
+        }
+    }
+    Ok(is_refused)
+}
