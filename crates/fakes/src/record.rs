@@ -13,7 +13,8 @@ pub struct RecordedStream {
     pub name: String,
     /// The body, after chunks are put together.
     pub bytes: Vec<u8>,
-    /// Where the terminal event ends, its empty line included: a client that saw fewer bytes must not accept the reply.
+    /// Where the terminal event counts by the rules of server-sent events, its empty line included: a client that saw
+    /// fewer bytes must not accept the reply.
     pub terminal_at: usize,
     /// What the model said.
     pub reply: Reply,
@@ -63,7 +64,8 @@ fn record(
     for event in encode::stream(&turn) {
         bytes.extend_from_slice(&event.bytes);
         if event.terminal {
-            terminal_at = bytes.len();
+            // A carriage return alone ends a line: the event counts before the last line feed has come.
+            terminal_at = bytes.len() - usize::from(event.bytes.ends_with(b"\r\n"));
         }
     }
     RecordedStream { wire: request.wire, name: name.to_owned(), bytes, terminal_at, reply, usage }
