@@ -227,7 +227,10 @@ impl Job {
                 }
             }
             if fed.is_err() {
-                return Err(WireError::Malformed("it is not UTF-8".to_owned()).into());
+                return Err(WireError::Malformed(
+                    "it holds a line that is no part of an event stream".to_owned(),
+                )
+                .into());
             }
         }
     }

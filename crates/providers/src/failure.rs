@@ -300,7 +300,7 @@ pub(crate) fn of_wire(error: &WireError, provider: &str, model: &str) -> Failure
             Failure::new(Reason::Provider, Code::REPLY_CUT, message).class(FailureClass::Wait)
         }
         WireError::Malformed(what) => {
-            let message = format!("the reply of {provider} cannot be read: {}", one_line(what));
+            let message = format!("the reply of {provider} cannot be read: {what}");
             Failure::new(Reason::Provider, Code::REPLY_MALFORMED, message)
                 .class(FailureClass::Wait)
                 .hint("if this goes on, check the provider's `wire` and `base_url`")

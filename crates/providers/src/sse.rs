@@ -19,16 +19,16 @@ pub(crate) struct SseReader {
     past_mark: bool,
 }
 
-/// A line that is not UTF-8.
+/// A line that is no part of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotText;
+pub(crate) struct Damaged;
 
 impl SseReader {
     /// Takes bytes and adds the events that they complete.
     ///
     /// # Errors
-    /// When a line is not UTF-8; nothing of the stream can be trusted then.
-    pub(crate) fn feed(&mut self, bytes: &[u8], events: &mut Vec<SseEvent>) -> Result<(), NotText> {
+    /// When a line is not UTF-8 or no field of an event; nothing of the stream can be trusted then.
+    pub(crate) fn feed(&mut self, bytes: &[u8], events: &mut Vec<SseEvent>) -> Result<(), Damaged> {
         for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (text, end) = match part.split_last() {
                 Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),
@@ -58,18 +58,23 @@ impl SseReader {
         !self.line.is_empty() || self.has_data
     }
 
-    fn take_line(&mut self, line: &[u8], events: &mut Vec<SseEvent>) -> Result<(), NotText> {
-        let mut line = std::str::from_utf8(line).map_err(|_| NotText)?;
+    fn take_line(&mut self, line: &[u8], events: &mut Vec<SseEvent>) -> Result<(), Damaged> {
+        let mut line = std::str::from_utf8(line).map_err(|_| Damaged)?;
         if !self.past_mark {
             line = line.strip_prefix('\u{feff}').unwrap_or(line);
             self.past_mark = true;
         }
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            if std::mem::take(&mut self.has_data) {
-                events.push(event);
-            }
-            return Ok(());
+            return match std::mem::take(&mut self.has_data) {
+                true => {
+                    events.push(event);
+                    Ok(())
+                }
+                // The standard drops an event without data; no provider sends one, so its data was damaged.
+                false if !event.name.is_empty() => Err(Damaged),
+                false => Ok(()),
+            };
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -83,7 +88,9 @@ impl SseReader {
                 self.event.data.push_str(value);
             }
             // Comments, `id` and `retry` change nothing: we never reconnect.
-            _ => {}
+            "" | "id" | "retry" => {}
+            // The standard lets unknown fields pass; no provider sends one, so this is a line that was damaged.
+            _ => return Err(Damaged),
         }
         Ok(())
     }
@@ -103,7 +110,7 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut_and_lines_ended() {
-        let stream = "\u{feff}: hello\nevent: a\ndata: 1\ndata:2\nid: 7\n\n\ndata\n\nevent: lost\n\ndata: é\n\n";
+        let stream = "\u{feff}: hello\nevent: a\ndata: 1\ndata:2\nid: 7\n\n\ndata\n\n\ndata: é\n\n";
         let whole = read(&[stream.as_bytes()]);
         let pair = |name: &str, data: &str| (name.to_owned(), data.to_owned());
         assert_eq!(whole, [pair("a", "1\n2"), pair("", ""), pair("", "é")]);
@@ -121,6 +128,15 @@ mod tests {
         let mut reader = SseReader::default();
         reader.feed(b"data: x", &mut Vec::new()).unwrap();
         assert!(reader.is_inside());
-        assert_eq!(reader.feed(b"\xff\n", &mut Vec::new()), Err(NotText));
+    }
+
+    #[test]
+    fn a_damaged_line_ends_the_stream() {
+        for line in
+            [&b"\xff\n"[..], b"data: \xff\n", b"dat\x01: {}\n", b"HTTP/1.1 500\n", b"event: a\n\n"]
+        {
+            let read = SseReader::default().feed(line, &mut Vec::new());
+            assert_eq!(read, Err(Damaged), "{line:?}");
+        }
     }
 }

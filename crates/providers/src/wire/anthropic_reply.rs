@@ -2,7 +2,7 @@
 
 use super::Told;
 use super::common::{malformed, native, parse, told_error};
-use crate::failure::WireError;
+use crate::failure::{WireError, one_line};
 use crate::sse::SseEvent;
 use loopwright_protocol::{Block, Finish, ModelReply};
 use loopwright_types::Usage;
@@ -148,7 +148,9 @@ impl Reply {
             Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
             Some("refusal") => Finish::Refusal,
             Some("pause_turn") => Finish::Pause,
-            Some(other) => return malformed(format!("the stop reason `{other}` is not known")),
+            Some(other) => {
+                return malformed(format!("the stop reason `{}` is not known", one_line(other)));
+            }
             None => return malformed("no stop reason"),
         };
         let blocks = self.blocks.into_values().map(|open| open.block(tag)).collect();

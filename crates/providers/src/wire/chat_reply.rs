@@ -2,7 +2,7 @@
 
 use super::Told;
 use super::common::{malformed, native, parse, told_error};
-use crate::failure::WireError;
+use crate::failure::{WireError, one_line};
 use crate::sse::SseEvent;
 use loopwright_protocol::{Block, Finish, ModelReply};
 use loopwright_types::Usage;
@@ -141,7 +141,9 @@ impl Reply {
             Some("stop") => Finish::End,
             Some("tool_calls" | "function_call") => Finish::Tools,
             Some("length") => Finish::Length,
-            Some(other) => return malformed(format!("the finish reason `{other}` is not known")),
+            Some(other) => {
+                return malformed(format!("the finish reason `{}` is not known", one_line(other)));
+            }
             None => return malformed("no finish reason"),
         };
         let mut blocks = Vec::new();

@@ -1,7 +1,7 @@
 //! What the wires share.
 
 use super::{Asked, Wire};
-use crate::failure::{ToldError, WireError};
+use crate::failure::{ToldError, WireError, one_line};
 use loopwright_protocol::{Block, Finish, Json, Message, ModelReply, ToolResult};
 use loopwright_types::Digest;
 use serde_json::{Value, json};
@@ -46,7 +46,9 @@ impl Asked<'_> {
 
 /// Parses an event's data.
 pub(super) fn parse(data: &str) -> Result<Value, WireError> {
-    serde_json::from_str(data).map_err(|error| WireError::Malformed(format!("not JSON: {error}")))
+    serde_json::from_str(data).map_err(|error| {
+        WireError::Malformed(format!("not JSON: {}", one_line(&error.to_string())))
+    })
 }
 
 pub(super) fn malformed<T>(what: impl Into<String>) -> Result<T, WireError> {

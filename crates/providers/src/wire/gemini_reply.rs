@@ -2,7 +2,7 @@
 
 use super::Told;
 use super::common::{malformed, native, parse, told_error};
-use crate::failure::WireError;
+use crate::failure::{WireError, one_line};
 use crate::sse::SseEvent;
 use loopwright_protocol::{Block, Finish, Json, ModelReply};
 use loopwright_types::Usage;
@@ -83,7 +83,12 @@ impl Reply {
         }
         let chunk: Chunk = match serde_json::from_str(&event.data) {
             Ok(chunk) => chunk,
-            Err(error) => return malformed(format!("a chunk of another form: {error}")),
+            Err(error) => {
+                return malformed(format!(
+                    "a chunk of another form: {}",
+                    one_line(&error.to_string())
+                ));
+            }
         };
         if let Some(usage) = &chunk.usage_metadata {
             self.count(usage);
@@ -146,7 +151,9 @@ impl Reply {
             (Some("STOP"), _) => Finish::End,
             (Some("MAX_TOKENS" | "CONTINUATION"), _) => Finish::Length,
             (Some(reason), _) if REFUSALS.contains(&reason) => Finish::Refusal,
-            (Some(other), _) => return malformed(format!("it stopped for the reason `{other}`")),
+            (Some(other), _) => {
+                return malformed(format!("it stopped for the reason `{}`", one_line(other)));
+            }
         };
         let blocks = self.parts.into_iter().map(|piece| match piece {
             Piece::Text(text) => Block::Text { text },

@@ -3,7 +3,7 @@
 
 use super::Told;
 use super::common::{malformed, native, parse, told_error};
-use crate::failure::WireError;
+use crate::failure::{WireError, one_line};
 use crate::sse::SseEvent;
 use loopwright_protocol::{Block, Finish, Json, ModelReply};
 use loopwright_types::Usage;
@@ -115,7 +115,12 @@ impl Reply {
             Some(End::Incomplete(reason)) => match reason.as_str() {
                 "max_output_tokens" => Finish::Length,
                 "content_filter" => Finish::Refusal,
-                other => return malformed(format!("it is incomplete for the reason `{other}`")),
+                other => {
+                    return malformed(format!(
+                        "it is incomplete for the reason `{}`",
+                        one_line(other)
+                    ));
+                }
             },
             None => return Err(WireError::Cut),
         };

@@ -1,0 +1,293 @@
+//! Requests.
+
+use super::{check, folder};
+use crate::catalog::Catalog;
+use crate::config::tests::providers;
+use crate::wire::{Asked, Plan};
+use loopwright_protocol::{
+    Block, Finish, Json, Message, ModelReply, ModelRequest, ToolResult, ToolSpec,
+};
+use serde_json::{Value, json};
+
+const SETTINGS: &str = r#"
+    [providers.openai-chat]
+    wire = "openai-chat"
+    base_url = "https://api.openai.com/v1"
+    [providers.prompted]
+    wire = "openai-chat"
+    base_url = "http://localhost:8000/v1"
+    structured = "prompt"
+"#;
+
+fn json(value: &Value) -> Json {
+    Json::of(value)
+}
+
+fn block(wire: &str, item: &Value) -> Block {
+    Block::Native { wire: wire.to_owned(), text: String::new(), item: json(item) }
+}
+
+fn call(id: &str, arguments: &str) -> Block {
+    Block::ToolUse { id: id.to_owned(), name: "get".to_owned(), arguments: arguments.to_owned() }
+}
+
+fn result(id: &str, is_error: bool) -> ToolResult {
+    ToolResult { id: id.to_owned(), name: "get".to_owned(), text: format!("of {id}"), is_error }
+}
+
+/// A conversation with everything in it, once thought through by each wire.
+fn conversation() -> ModelRequest {
+    let natives = [
+        block(
+            "anthropic@anthropic",
+            &json!({ "type": "thinking", "thinking": "t", "signature": "S" }),
+        ),
+        block("anthropic@other", &json!({ "type": "thinking", "thinking": "u", "signature": "U" })),
+        block(
+            "openai-responses@openai",
+            &json!({ "type": "reasoning", "id": "rs", "summary": [] }),
+        ),
+        block("openai-responses@openai", &json!({ "type": "message", "phase": "commentary" })),
+        block("openai-chat@ollama", &json!({ "reasoning": "r" })),
+        block("gemini@gemini", &json!({ "thoughtSignature": "G1" })),
+    ];
+    let mut blocks = natives.to_vec();
+    blocks.push(Block::Text { text: "I look".to_owned() });
+    blocks.push(block("gemini@gemini", &json!({ "thoughtSignature": "G2" })));
+    blocks.push(call("call_1", "{\"a\": 1.0}"));
+    blocks.push(call("lw_call_1", "{\"a\": oops"));
+    blocks.push(call("odd id:3", ""));
+    let results =
+        vec![result("call_1", false), result("lw_call_1", true), result("odd id:3", false)];
+    let input = json!({ "type": "object", "properties": { "a": { "type": "number" } } });
+    let messages = vec![
+        Message::User { text: "Find it".to_owned() },
+        Message::Assistant { blocks },
+        Message::Tools { results },
+        Message::User { text: "Go on".to_owned() },
+    ];
+    ModelRequest {
+        model: String::new(),
+        system: "You find things.".to_owned(),
+        messages,
+        tools: vec![
+            ToolSpec {
+                name: "get".to_owned(),
+                description: "Gets.".to_owned(),
+                input: json(&input),
+            },
+            ToolSpec {
+                name: "list".to_owned(),
+                description: "Lists.".to_owned(),
+                input: json(&json!({})),
+            },
+        ],
+        schema: None,
+        output_tokens_max: 10_000,
+        effort: Some("medium".to_owned()),
+        cache: true,
+    }
+}
+
+fn question(schema: &Value) -> ModelRequest {
+    ModelRequest {
+        system: String::new(),
+        messages: vec![Message::User { text: "How good is it?".to_owned() }],
+        tools: Vec::new(),
+        schema: Some(json(schema)),
+        effort: None,
+        cache: false,
+        ..conversation()
+    }
+}
+
+fn score() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "score": { "type": "integer", "minimum": 0 }, "why": { "type": "string" } },
+        "required": ["score"]
+    })
+}
+
+fn with<T>(model: &str, request: &ModelRequest, then: impl FnOnce(&Asked, &Plan) -> T) -> T {
+    let read = providers(SETTINGS, &[]).unwrap();
+    let resolved = read.resolve(model).unwrap();
+    let provider = read.provider(&resolved.provider).unwrap();
+    let name = &resolved.name[resolved.provider.len() + 1..];
+    let entry = Catalog::built_in().find(&resolved.name);
+    let asked = Asked { provider, model: name, entry, request };
+    let plan = Plan::new(&asked, None);
+    then(&asked, &plan)
+}
+
+fn encode(model: &str, request: &ModelRequest) -> Value {
+    with(model, request, |asked, plan| {
+        let url = asked.provider.wire.url(&asked.provider.base_url, asked.model);
+        json!({ "url": url.as_str(), "body": asked.provider.wire.encode(asked, plan) })
+    })
+}
+
+#[test]
+fn requests_are_what_their_golden_files_say() {
+    let open = json!({ "type": "object", "additionalProperties": { "type": "number" } });
+    let list = json!({ "type": "array", "items": { "type": "string" } });
+    let tools = || ModelRequest { schema: Some(json(&score())), ..conversation() };
+    let calm = || ModelRequest { effort: None, ..tools() };
+    let cases = [
+        ("anthropic-conversation", "sonnet", conversation()),
+        ("anthropic-conversation-with-budget", "claude-sonnet-4-5", conversation()),
+        ("anthropic-answer", "sonnet", question(&score())),
+        ("anthropic-answer-by-tool", "claude-opus-4-8", question(&open)),
+        ("anthropic-answer-by-unforced-tool", "sonnet", question(&open)),
+        ("anthropic-answer-list", "sonnet", question(&list)),
+        ("responses-conversation", "openai:gpt-6-luna", conversation()),
+        ("responses-answer", "openai:gpt-6-luna", question(&score())),
+        ("responses-answer-by-tool", "openai:gpt-4.1", question(&open)),
+        ("responses-answer-with-tools", "openai:gpt-6-luna", tools()),
+        ("chat-conversation", "ollama:llama3.2:3b", conversation()),
+        ("chat-conversation-at-openai", "openai-chat:gpt-6-luna", conversation()),
+        ("chat-answer", "ollama:llama3.2:3b", question(&score())),
+        ("chat-answer-with-tools", "ollama:llama3.2:3b", calm()),
+        ("chat-answer-in-words", "prompted:small", question(&score())),
+        ("gemini-conversation", "gemini:gemini-flash-latest", conversation()),
+        ("gemini-conversation-with-budget", "gemini:gemini-2.5-flash", conversation()),
+        ("gemini-answer", "gemini:gemini-flash-latest", question(&open)),
+        ("gemini-answer-with-tools", "gemini:gemini-2.5-flash", calm()),
+    ];
+    for (name, model, request) in cases {
+        let found = encode(model, &request);
+        assert!(found["body"].is_object(), "{name}");
+        check(&folder("requests").join(format!("{name}.json")), &found);
+    }
+}
+
+#[test]
+fn siblings_share_a_cache_key_and_others_do_not() {
+    let key = |request: &ModelRequest| {
+        encode("openai:gpt-6-luna", request)["body"]["prompt_cache_key"].as_str().map(str::to_owned)
+    };
+    let first = conversation();
+    let mut sibling = first.clone();
+    sibling.messages.truncate(1);
+    let mut other = first.clone();
+    other.system.push('!');
+    assert!(key(&first).is_some());
+    assert_eq!(key(&first), key(&sibling));
+    assert_ne!(key(&first), key(&other));
+    assert_eq!(key(&ModelRequest { cache: false, ..first }), None);
+}
+
+fn text(text: &str) -> Block {
+    Block::Text { text: text.to_owned() }
+}
+
+fn answer(json: &str) -> Block {
+    Block::ToolUse {
+        id: "c".to_owned(),
+        name: "final_answer".to_owned(),
+        arguments: json.to_owned(),
+    }
+}
+
+#[test]
+fn an_answer_comes_back_as_one_text_however_it_was_asked_for() {
+    let list = json!({ "type": "array", "items": { "type": "string" } });
+    let tools = ModelRequest { schema: Some(json(&score())), ..conversation() };
+    use Finish::{End, Length, Tools};
+    let cases = [
+        (
+            "sonnet",
+            question(&score()),
+            vec![text("{\"score\":1}")],
+            End,
+            vec![text("{\"score\":1}")],
+            End,
+        ),
+        (
+            "sonnet",
+            question(&list),
+            vec![text("{\"val"), text("ue\":[1e2]}")],
+            End,
+            vec![text("[1e2]")],
+            End,
+        ),
+        ("sonnet", question(&list), vec![text("no JSON")], End, vec![text("no JSON")], End),
+        (
+            "sonnet",
+            question(&list),
+            vec![text("{\"value\"")],
+            Length,
+            vec![text("{\"value\"")],
+            Length,
+        ),
+        (
+            "openai:gpt-6-luna",
+            question(&score()),
+            vec![text("{\"score\":1.50,\"why\":null}")],
+            End,
+            vec![text("{\"score\":1.5}")],
+            End,
+        ),
+        (
+            "openai:gpt-6-luna",
+            question(&score()),
+            vec![text("{\"score\":null}")],
+            End,
+            vec![text("{\"score\":null}")],
+            End,
+        ),
+        (
+            "ollama:m",
+            tools.clone(),
+            vec![text("Here:"), answer("{\"score\":1}")],
+            Tools,
+            vec![text("{\"score\":1}")],
+            End,
+        ),
+        (
+            "ollama:m",
+            tools.clone(),
+            vec![answer("{oops"), answer("2")],
+            Tools,
+            vec![text("{oops")],
+            End,
+        ),
+        (
+            "ollama:m",
+            tools.clone(),
+            vec![call("x", "{}"), answer("1")],
+            Tools,
+            vec![call("x", "{}")],
+            Tools,
+        ),
+        ("ollama:m", tools, vec![text("{\"score\":1}")], End, vec![text("{\"score\":1}")], End),
+        (
+            "prompted:m",
+            question(&score()),
+            vec![text("```json\n{\"score\":1}\n```\n")],
+            End,
+            vec![text("{\"score\":1}")],
+            End,
+        ),
+    ];
+    for (model, request, blocks, finish, read, finished) in cases {
+        let reply = ModelReply { blocks, finish };
+        let shown = format!("{model} {reply:?}");
+        let found = with(model, &request, |_, plan| plan.read(reply));
+        assert_eq!(found, ModelReply { blocks: read, finish: finished }, "{shown}");
+    }
+}
+
+#[test]
+fn a_tool_of_the_program_keeps_its_name_beside_the_answer_tool() {
+    let mut request = ModelRequest { schema: Some(json(&score())), ..conversation() };
+    request.tools[0].name = "final_answer".to_owned();
+    let body = encode("ollama:m", &request)["body"].clone();
+    let names: Vec<&str> = body["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["function"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["final_answer", "list", "final_answer_"]);
+}
