@@ -73,7 +73,8 @@ pub struct Entry {
     pub complete: bool,
     /// What a provider would bill.
     pub billed: Usage,
-    /// The last usage that left the server in this reply: the most a client can have been told.
+    /// The last usage that left the server in this reply, before anything in it that cannot be read: what a client was
+    /// told.
     pub told: Option<Usage>,
     /// Bytes of the body that left the server.
     pub body_bytes: u64,

@@ -18,6 +18,8 @@ pub(crate) struct Sent {
     pub told: Option<Usage>,
     /// The event that makes the reply count left whole.
     pub terminal: bool,
+    /// An event that cannot be read is among it.
+    pub broken: bool,
 }
 
 /// What becomes of the connection.
@@ -130,11 +132,14 @@ impl Delivery<'_> {
             }
             let room = most.saturating_sub(sent.body).min(event.bytes.len());
             let (bytes, whole) = (&event.bytes[..room], room == event.bytes.len());
+            // A client may take an event before the last line feed of CR LF CR LF has come.
+            let line_feed = usize::from(event.bytes.ends_with(b"\r\n"));
             let mut after = *sent;
             after.body += room;
-            if whole {
+            if room + line_feed >= event.bytes.len() {
                 after.content += event.content;
-                after.told = event.told.or(sent.told);
+                after.broken |= event.broken;
+                after.told = event.told.filter(|_| !after.broken).or(sent.told);
                 after.terminal |= event.terminal;
             }
             (self.enter)(&after);

@@ -14,11 +14,13 @@ pub(crate) struct Event {
     pub told: Option<Usage>,
     /// A reply counts from the end of this event on.
     pub terminal: bool,
+    /// It cannot be read: nothing after it tells a client anything.
+    pub broken: bool,
 }
 
 impl Event {
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), content: 0, told: None, terminal: false }
+        Self { bytes: bytes.into(), content: 0, told: None, terminal: false, broken: false }
     }
 
     /// `event:` and `data:` lines, as Anthropic and Responses have them.

@@ -88,11 +88,13 @@ pub(crate) fn events(fault: Fault, wire: Wire, stream: bool, events: &mut Vec<Ev
                 event.bytes.extend_from_slice(b"\n\n");
             }
             event.content = 0;
+            event.broken = true;
         }
         Fault::InvalidUtf8 => {
             let event = &mut events[half];
             let quote = event.bytes.iter().rposition(|byte| *byte == b'"').unwrap_or(0);
             event.bytes.splice(quote..quote, [0xC3, 0x28, 0xFF]);
+            event.broken = true;
         }
         Fault::MissingFinishReason => events.iter_mut().for_each(|event| event.terminal = false),
         Fault::ErrorEventMidStream => {
@@ -145,7 +147,9 @@ fn novelties(wire: Wire) -> [&'static str; 3] {
         Wire::Responses => {
             "event: response.novel.delta\ndata: {\"type\":\"response.novel.delta\",\"sequence_number\":1}\n\n"
         }
-        Wire::Gemini => "data: {\"novelField\":{\"since\":2031}}\r\n\r\n",
+        Wire::Gemini => {
+            "data: {\"candidates\":[{\"index\":0,\"content\":{\"role\":\"model\",\"parts\":[{\"novelPart\":{\"since\":2031}}]},\"novelField\":1}]}\r\n\r\n"
+        }
     };
     [": a comment keeps the line alive\n\n", novel, "retry: 1000\nid: 7\n\n"]
 }

@@ -135,7 +135,7 @@ fn stops_have_the_words_of_the_wire() {
     let cases = [
         (Wire::Anthropic, refused.clone(), "\"stop_reason\":\"refusal\""),
         (Wire::Chat, refused.clone(), "\"refusal\":\"No.\""),
-        (Wire::Responses, refused.clone(), "{\"refusal\":\"No.\",\"type\":\"refusal\"}"),
+        (Wire::Responses, refused.clone(), "\"refusal\":\"No.\""),
         (Wire::Gemini, refused, "\"finishReason\":\"SAFETY\""),
         (Wire::Anthropic, paused, "\"stop_reason\":\"pause_turn\""),
         (Wire::Chat, Reply::text("x").stop(Stop::Refusal), "\"finish_reason\":\"content_filter\""),

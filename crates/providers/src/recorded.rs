@@ -136,6 +136,19 @@ fn no_stream_cut_before_the_end_of_its_terminal_event_is_accepted() {
     println!("{cuts} cuts of {streams} streams, none accepted");
 }
 
+#[test]
+fn a_stream_that_lost_an_event_is_refused_or_whole_where_its_wire_says_everything_twice() {
+    for stream in recorded_streams().iter().filter(|stream| stream.wire == fakes::Wire::Responses) {
+        let text = std::str::from_utf8(&stream.bytes).unwrap();
+        let events: Vec<&str> = text.split_inclusive("\n\n").collect();
+        for lost in 0..events.len() - 1 {
+            let rest = [&events[..lost], &events[lost + 1..]].concat().concat();
+            let Ok((reply, _)) = read(stream, rest.as_bytes(), 4_096) else { continue };
+            assert_eq!(heard(&reply), said(stream), "{} without {}", stream.name, events[lost]);
+        }
+    }
+}
+
 /// What a reply that counts cannot do without, looked for without reading the stream.
 fn has_end(stream: &RecordedStream, bytes: &[u8]) -> bool {
     let marks: &[&str] = match stream.wire {

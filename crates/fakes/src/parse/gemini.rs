@@ -230,7 +230,8 @@ fn schema(config: &Value, request: &mut Request) -> Result<(), ApiError> {
              `application/json`\n",
         ));
     }
-    if !request.tools.is_empty() && !request.model.starts_with("gemini-3") {
+    let is_old = ["gemini-1", "gemini-2"].iter().any(|old| request.model.starts_with(old));
+    if !request.tools.is_empty() && is_old {
         return Err(ApiError::invalid(
             "Function calling with a response mime type: 'application/json' is unsupported",
         ));
