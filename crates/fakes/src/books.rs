@@ -2,7 +2,7 @@
 
 use crate::{Fault, Wire};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -115,6 +115,8 @@ struct State {
     open: u64,
     peak: u64,
     connections: u64,
+    /// How often each question was asked.
+    asked: HashMap<u64, u64>,
 }
 
 pub(crate) struct Books {
@@ -178,11 +180,13 @@ impl Books {
         self.state().open -= 1;
     }
 
-    /// How often a question was asked before the request with this number.
-    pub fn attempts(&self, fingerprint: u64, number: u64) -> u64 {
-        let state = self.state();
-        let same = |entry: &&Entry| entry.fingerprint == fingerprint && entry.number < number;
-        state.entries.iter().filter(same).count() as u64
+    /// Enters the question of a request, and tells how often it was asked before.
+    pub fn asked(&self, number: u64, fingerprint: u64) -> u64 {
+        self.update(number, |entry| entry.fingerprint = fingerprint);
+        let mut state = self.state();
+        let count = state.asked.entry(fingerprint).or_default();
+        *count += 1;
+        *count - 1
     }
 
     pub fn report(&self) -> Report {

@@ -189,6 +189,25 @@ fn usage_is_what_the_books_say_the_provider_told_failed_attempts_included() {
 }
 
 #[test]
+fn siblings_with_the_same_beginning_read_it_from_the_cache() {
+    for wire in Wire::ALL {
+        let fake = FakeProvider::start(Options::script(long));
+        let asker = Asker::new(&fake, "20000");
+        let usages = ["one", "two"].map(|prompt| {
+            let mut question = with_tool(request(wire, prompt));
+            question.system = "A long system prompt that siblings share. ".repeat(300);
+            question.cache = true;
+            asker.ask(question).usage
+        });
+        assert_eq!(usages[0].cache_read_tokens, 0, "{wire:?}");
+        assert!(usages[1].cache_read_tokens > 2_900, "{wire:?} {usages:?}");
+        assert!(usages[1].cache_read_tokens <= usages[1].input_tokens, "{wire:?} {usages:?}");
+        let billed = fake.report().billed;
+        assert_eq!(billed.cache_read, usages[1].cache_read_tokens, "{wire:?}");
+    }
+}
+
+#[test]
 fn recorded_streams_cut_on_the_wire_are_never_accepted() {
     let mut cuts = 0;
     for wire in Wire::ALL {

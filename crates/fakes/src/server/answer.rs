@@ -89,12 +89,10 @@ impl Exchange<'_> {
             }
         };
         request.number = self.number;
-        let fingerprint = request.fingerprint();
-        request.attempt = self.shared.books.attempts(fingerprint, self.number);
+        request.attempt = self.shared.books.asked(self.number, request.fingerprint());
         self.shared.books.update(self.number, |entry| {
             entry.model.clone_from(&request.model);
             entry.stream = request.stream;
-            entry.fingerprint = fingerprint;
         });
         let fault = self.options.faults.pick(&request);
         if let Some(fault) =
@@ -119,6 +117,8 @@ impl Exchange<'_> {
         (mut fault, sse): (Option<Fault>, bool),
         standing: Option<Standing>,
     ) -> io::Result<After> {
+        // What is in the cache counts as of the request's arrival, however long the model takes.
+        let quote = self.shared.cache.quote(request, self.options.least_cache_tokens);
         let mut reply = self.options.script.reply(request);
         if let Some(content) = fault.filter(|fault| fault.stage() == Stage::Content)
             && !tamper::content(content, request, &mut reply)
@@ -129,7 +129,6 @@ impl Exchange<'_> {
         if let Some(most) = request.max_tokens.filter(|_| !oversized) {
             reply.limit(most);
         }
-        let quote = self.shared.cache.quote(request, self.options.least_cache_tokens);
         let usage = Usage {
             output: reply.output_tokens(),
             thinking: reply.thinking_tokens(),
