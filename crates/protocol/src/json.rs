@@ -72,6 +72,22 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// For a member of a tagged value, which is read into memory first: there a value travels as its text.
+pub(crate) mod as_text {
+    use super::Json;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(json: &Json, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(json.text())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Json, D::Error> {
+        Json::parse(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
 /// For a member that may be absent: one that is there is a value, `null` included.
 pub(crate) fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,

@@ -140,7 +140,8 @@ pub enum Block {
         /// The thinking's text, for people.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         text: String,
-        /// The item as it came.
+        /// The item as it came. Serialised as text: a member of a tagged value cannot be passed on unread.
+        #[serde(with = "crate::json::as_text")]
         item: Json,
     },
 }
@@ -210,6 +211,16 @@ pub struct Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_with_a_native_item_reads_back_letter_by_letter() {
+        let item = Json::parse(r#"{"z": 1.50, "a":[ ]}"#.to_owned()).unwrap();
+        let native = Block::Native { wire: "w".to_owned(), text: String::new(), item };
+        let reply = ModelReply { blocks: vec![native.clone()], finish: Finish::End };
+        assert_eq!(Json::of(&reply).read::<ModelReply>().unwrap(), reply);
+        let message = Message::Assistant { blocks: vec![native] };
+        assert_eq!(Json::of(&message).read::<Message>().unwrap(), message);
+    }
 
     #[test]
     fn cached_tokens_have_their_own_price_and_fractions_round_up() {

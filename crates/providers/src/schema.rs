@@ -34,9 +34,7 @@ pub(crate) fn lower(schema: &Value, dialect: Dialect) -> Option<Lowered> {
     let (schema, is_wrapped) =
         if is_object { (schema.clone(), false) } else { (wrap(schema)?, true) };
     let mut schema = lower_node(&schema, dialect, 0)?;
-    if let Some(root) = schema.as_object_mut() {
-        root.remove("$schema");
-    }
+    drop_member(schema.as_object_mut()?, "$schema");
     Some(Lowered { schema, is_wrapped })
 }
 
@@ -44,7 +42,7 @@ pub(crate) fn lower(schema: &Value, dialect: Dialect) -> Option<Lowered> {
 pub(crate) fn as_tool(schema: &Value) -> Option<Lowered> {
     let (mut schema, is_wrapped) =
         if is_object(schema) { (schema.clone(), false) } else { (wrap(schema)?, true) };
-    schema.as_object_mut()?.remove("$schema");
+    drop_member(schema.as_object_mut()?, "$schema");
     Some(Lowered { schema, is_wrapped })
 }
 
@@ -54,10 +52,15 @@ pub(crate) fn parameters(schema: &Value) -> Value {
         Value::Object(map) => map.clone(),
         _ => Map::new(),
     };
-    schema.remove("$schema");
+    drop_member(&mut schema, "$schema");
     schema.insert("type".to_owned(), json!("object"));
     schema.entry("properties").or_insert_with(|| json!({}));
     Value::Object(schema)
+}
+
+/// Takes a member out. The others keep their order: it is the order in which a model writes them.
+fn drop_member(map: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    map.shift_remove(name)
 }
 
 fn is_object(schema: &Value) -> bool {
@@ -75,11 +78,11 @@ fn wrap(schema: &Value) -> Option<Value> {
         json!({ "type": "object", "required": [WRAPPER], "additionalProperties": false });
     if let Some(map) = inner.as_object_mut() {
         for name in ["$defs", "definitions"] {
-            if let Some(definitions) = map.remove(name) {
+            if let Some(definitions) = drop_member(map, name) {
                 root[name] = definitions;
             }
         }
-        map.remove("$schema");
+        drop_member(map, "$schema");
     }
     root["properties"] = json!({ WRAPPER: inner });
     has_only_local_references(&root).then_some(root)

@@ -140,3 +140,22 @@ fn parameters_are_always_those_of_an_object() {
     let schema = json!({ "$schema": "x", "properties": { "a": {} } });
     assert_eq!(parameters(&schema), json!({ "type": "object", "properties": { "a": {} } }));
 }
+
+#[test]
+fn members_keep_the_order_in_which_a_model_is_to_write_them() {
+    let text = r#"{"$schema":"x","$defs":{"z":{"type":"null"}},"type":"object","properties":{"why":{"type":"string"},
+        "score":{"type":"integer"},"also":{"type":"string"}},"required":["why","score","also"]}"#;
+    let schema: Value = serde_json::from_str(text).unwrap();
+    let keys = |schema: &Value| {
+        let properties = schema["properties"].as_object().unwrap();
+        properties.keys().cloned().collect::<Vec<_>>()
+    };
+    for dialect in [Dialect::Anthropic, Dialect::Strict, Dialect::Gemini] {
+        assert_eq!(keys(&lowered(&schema, dialect)), ["why", "score", "also"], "{dialect:?}");
+    }
+    assert_eq!(keys(&as_tool(&schema).unwrap().schema), ["why", "score", "also"]);
+    assert_eq!(keys(&parameters(&schema)), ["why", "score", "also"]);
+    let list = json!({ "type": "array", "items": schema });
+    let found = lower(&list, Dialect::Strict).unwrap().schema;
+    assert_eq!(keys(&found["properties"]["value"]["items"]), ["why", "score", "also"]);
+}

