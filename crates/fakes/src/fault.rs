@@ -130,7 +130,7 @@ faults! {
     StallBeforeFirstByte: Connection, Wait, Nothing;
     /// A reset after half of the reply.
     ResetMidStream: Delivery, Wait, Sent;
-    /// An orderly end of the connection after so many bytes of the body.
+    /// An orderly end of the connection after so many bytes of the body. Past its terminal event the reply counts.
     CutAt(u64 = 200): Delivery, Wait, Sent;
     /// Silence after half of the reply.
     StallBetweenChunks: Delivery, Wait, Sent;

@@ -7,6 +7,19 @@
 //! **One token is four bytes**, rounded up: [`tokens`]. Input is counted over the prompt as [`Request::prompt`]
 //! renders it, output over the text, thinking, tool names and tool arguments that left the server.
 //!
+//! ```
+//! use loopwright_fakes::{Fault, FakeProvider, FaultPlan, Options, Reply, Request, Wire};
+//!
+//! let script = |request: &Request| Reply::text(format!("you said {}", request.last_user_text()));
+//! let faults = FaultPlan::once(Fault::Overloaded).prompt("cut me", 1, Fault::CutAt(200));
+//! let provider = FakeProvider::start(Options::script(script).faults(faults));
+//! let base_url = provider.base_url(Wire::Anthropic); // what a client under test is given, with the key `sk-fake`
+//! assert!(base_url.starts_with("http://127.0.0.1:"));
+//! let report = provider.report();
+//! assert_eq!((report.requests, report.billed.total()), (0, 0));
+//! assert!(report.refused.is_empty(), "requests that a real service would refuse");
+//! ```
+//!
 //! Written from the public API references and the types of the official SDKs, independently of any client here, so
 //! that one misreading does not make both sides agree.
 
