@@ -39,6 +39,7 @@ def row(entry):
     }
     flags = {
         "reasoning": entry.get("supports_reasoning"),
+        "minimal": entry.get("supports_minimal_reasoning_effort"),
         "adaptive": entry.get("supports_adaptive_thinking"),
         "unforced": entry.get("supports_forced_tool_use") is False,
         "unstructured": entry.get("supports_response_schema") is None

@@ -2,9 +2,12 @@
 //! class; nothing is retried here.
 
 mod client; // HTTP clients
+mod stream; // the body of a reply
 mod transport; // what went wrong below HTTP
 
 pub(crate) use client::Clients;
+
+use stream::{Stream, StreamError};
 
 use crate::catalog::Catalog;
 use crate::config::{Provider, Providers, backticks};
@@ -26,8 +29,6 @@ use tokio::time::{Instant, timeout_at};
 
 /// How much of an error's body is read.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
-/// How long and how much is read after the terminal event, so that the connection can be used again.
-const DRAIN: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
 
 /// Deadlines and bounds of a request.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +107,7 @@ impl Job {
             Err(_) => {
                 let is_task = task.is_some_and(|task| task < around.bounds.attempt);
                 let name = if is_task { "the task's time" } else { "`provider.attempt_ms`" };
-                let mut failure = deadline(&shown, "did not finish its reply", limit, name);
+                let mut failure = deadline(&shown, "did not finish its reply within", limit, name);
                 if is_task {
                     failure.reason = Reason::Timeout;
                 }
@@ -130,7 +131,9 @@ impl Job {
                 let near = around.providers.models_like(&model);
                 if !near.is_empty() {
                     let near = backticks(near.iter().map(String::as_str));
-                    failure.hint = Some(format!("check the model's name; like it are {near}"));
+                    failure.hint = Some(format!(
+                        "check the model's name and the provider's `base_url`; like it are {near}"
+                    ));
                 }
             }
             failure
@@ -168,7 +171,7 @@ impl Job {
         let first = start + around.bounds.first_byte;
         let late = || {
             let limit = around.bounds.first_byte;
-            deadline(&shown, "did not begin its reply", limit, "`provider.first_byte_ms`")
+            deadline(&shown, "did not begin its reply within", limit, "`provider.first_byte_ms`")
         };
         let sending = client.post(url).headers(headers).body(body).send();
         let sent = timeout_at(first, sending).await.map_err(|_| late())?;
@@ -185,7 +188,7 @@ impl Job {
             let error = other_kind(&kind, &body);
             return Err(wire_failure(error));
         }
-        let mut stream = Stream { response, read: 0, deadline: first, around, shown: &shown };
+        let mut stream = Stream::new(response, first, &around.bounds, &shown);
         let read = self.read(&mut stream, &mut decoder, told).await;
         match read {
             Ok(()) => stream.drain(),
@@ -236,67 +239,8 @@ impl Job {
     }
 }
 
-enum StreamError {
-    Wire(WireError),
-    Failed(Box<Failure>),
-}
-
-impl From<WireError> for StreamError {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
-    }
-}
-
-/// The body of a reply, with its deadlines and its bound.
-struct Stream<'a> {
-    response: Response,
-    read: u64,
-    /// For the first piece.
-    deadline: Instant,
-    around: &'a Surroundings,
-    shown: &'a str,
-}
-
-impl Stream<'_> {
-    async fn next(&mut self, is_first: bool) -> Result<Option<Vec<u8>>, StreamError> {
-        let bounds = &self.around.bounds;
-        let until = if is_first { self.deadline } else { Instant::now() + bounds.idle };
-        let failed = |failure: Failure| StreamError::Failed(Box::new(failure));
-        let Ok(chunk) = timeout_at(until, self.response.chunk()).await else {
-            let (what, limit, name) = match is_first {
-                true => ("did not begin its reply", bounds.first_byte, "`provider.first_byte_ms`"),
-                false => ("fell silent within its reply", bounds.idle, "`provider.idle_ms`"),
-            };
-            return Err(failed(deadline(self.shown, what, limit, name)));
-        };
-        let chunk = chunk.map_err(|error| failed(transport::of_body(&error, self.shown)))?;
-        self.read += chunk.as_ref().map_or(0, |it| it.len() as u64);
-        if self.read > bounds.reply_bytes_max {
-            let limit = bounds.reply_bytes_max;
-            let message = format!("the reply of {} is larger than {limit} bytes", self.shown);
-            let failure = Failure::new(Reason::Provider, Code::REPLY_TOO_LARGE, message);
-            let hint = "ask for less, or raise `provider.reply_bytes_max`";
-            return Err(failed(failure.class(FailureClass::Switch).hint(hint)));
-        }
-        Ok(chunk.map(|it| it.to_vec()))
-    }
-
-    /// Reads what is left after the terminal event, without keeping anybody waiting.
-    fn drain(mut self) {
-        let (time, mut left) = DRAIN;
-        tokio::spawn(tokio::time::timeout(time, async move {
-            while let Ok(Some(bytes)) = self.response.chunk().await {
-                left = left.saturating_sub(bytes.len());
-                if left == 0 {
-                    break;
-                }
-            }
-        }));
-    }
-}
-
 fn deadline(shown: &str, what: &str, limit: Duration, name: &str) -> Failure {
-    let message = format!("{shown} {what} within {} ms ({name})", limit.as_millis());
+    let message = format!("{shown} {what} {} ms ({name})", limit.as_millis());
     Failure::new(Reason::Provider, Code::PROVIDER_DEADLINE, message).class(FailureClass::Wait)
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Entry {
 enum Flag {
     /// It thinks before it answers.
     Reasoning,
+    /// It knows the effort `minimal`.
+    Minimal,
     /// It decides itself how much to think; there is no token budget to set.
     Adaptive,
     /// It cannot be made to call a certain tool.
@@ -47,6 +49,10 @@ enum Flag {
 impl Entry {
     pub(crate) fn is_reasoning(&self) -> bool {
         self.flags.contains(&Flag::Reasoning)
+    }
+
+    pub(crate) fn knows_minimal(&self) -> bool {
+        self.flags.contains(&Flag::Minimal)
     }
 
     pub(crate) fn is_adaptive(&self) -> bool {

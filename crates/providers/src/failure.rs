@@ -35,7 +35,9 @@ impl ToldError {
     /// Reads the body of a response with an error status.
     pub(crate) fn of_status(status: u16, body: &str) -> Self {
         let read = serde_json::from_str::<Value>(body).ok().and_then(|value| Self::of(&value));
-        let fallback = || Self { message: body.to_owned(), ..Self::default() };
+        let is_page = body.trim_start().starts_with('<');
+        let text = if is_page { "a web page and no error of a model provider" } else { body };
+        let fallback = || Self { message: text.to_owned(), ..Self::default() };
         Self { status: Some(status), ..read.unwrap_or_else(fallback) }
     }
 
@@ -216,8 +218,13 @@ impl ToldError {
             (Code::REQUEST_REFUSED, Some(300..400)) => {
                 Some("redirects are not followed with a key: correct `base_url`")
             }
-            (Code::REQUEST_REFUSED, Some(404 | 405)) if !self.is_formed => {
+            (Code::REQUEST_REFUSED, Some(404 | 405)) => {
                 Some("check the provider's `base_url` and `wire`")
+            }
+            (Code::REQUEST_REFUSED, Some(400 | 422))
+                if self.says(&["schema", "response_format"]) =>
+            {
+                Some("set `structured = \"tool\"` for this model if it is the schema of the answer")
             }
             (Code::REQUEST_REFUSED, Some(413)) => {
                 Some("give the task less text, or a provider that takes larger requests")

@@ -133,7 +133,8 @@ impl KeyReference {
                 let store = format!(
                     "store it with `secret-tool store --label=\"{service}\" service {service} username {user}`"
                 );
-                let text = look_up(service, user).map_err(|cause| missing(cause, store.clone()))?;
+                let text = look_up("secret-tool", service, user)
+                    .map_err(|cause| missing(cause, store.clone()))?;
                 let secret = Secret::read(&text).map_err(|cause| {
                     missing(format!("the keyring's `{service}/{user}` {cause}"), store)
                 })?;
@@ -144,8 +145,8 @@ impl KeyReference {
 }
 
 /// Asks the desktop's keyring through libsecret's command, so that no library of it is linked.
-fn look_up(service: &str, user: &str) -> Result<String, String> {
-    let mut child = Command::new("secret-tool")
+fn look_up(program: &str, service: &str, user: &str) -> Result<String, String> {
+    let mut child = Command::new(program)
         .args(["lookup", "service", service, "username", user])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -209,6 +210,28 @@ mod tests {
             assert_eq!(format!("{secret:?}"), "Secret(…)");
             assert_eq!(secret.scrub(&format!("bad key {key}!")), "bad key …!");
         }
+    }
+
+    #[test]
+    fn the_keyring_is_asked_through_its_command() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let tells = script("tells", r#"printf '%s-%s-%s-%s-%s' "$@""#);
+        let found = look_up(&tells, "a", "b").unwrap();
+        assert_eq!(found, "lookup-service-a-username-b");
+        let nothing = look_up(&script("nothing", "exit 1"), "a", "b").unwrap_err();
+        assert_eq!(nothing, "the keyring has nothing under service `a`, user `b`");
+        let absent = look_up("/nowhere/secret-tool", "a", "b").unwrap_err();
+        assert!(
+            absent.starts_with("`secret-tool` (of libsecret), which reads the keyring"),
+            "{absent}"
+        );
     }
 
     #[test]

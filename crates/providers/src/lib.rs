@@ -1,6 +1,13 @@
 //! Clients of model providers: who they are and what they cost ([`Providers`]), and one driver that asks them
 //! ([`ModelDriver`]). A reply counts only when it is whole; everything else is a failure with its class.
 //! Not here: retries, waiting, caps, breakers and money, which are the engine's.
+//!
+//! ```
+//! let settings = "[models.aliases]\nfast = \"ollama:llama3.2:3b\"".parse().unwrap();
+//! let providers = loopwright_providers::Providers::read(&settings, |_| None).unwrap();
+//! assert_eq!(providers.resolve("fast").unwrap().name, "ollama:llama3.2:3b");
+//! assert!(providers.check_key("anthropic").is_err(), "no variable is set");
+//! ```
 
 mod attempt; // one request, from the key to the whole reply
 mod catalog; // what known models cost

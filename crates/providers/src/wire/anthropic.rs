@@ -83,23 +83,20 @@ fn mark(body: &mut Value) {
 /// Sets thinking by the effort; whether it is on. Newer models decide themselves how much to think.
 fn think(asked: &Asked, body: &mut Value) -> bool {
     let is_adaptive = asked.entry.is_none_or(|it| it.is_adaptive());
-    let Some(effort) = asked.request.effort.as_deref() else { return false };
+    let Some(effort) = asked.effort() else { return false };
     if is_adaptive {
-        let effort = if effort == "minimal" { "low" } else { effort };
         body["thinking"] = json!({ "type": "adaptive" });
         body["output_config"] = json!({ "effort": effort });
         return true;
     }
     let budget = match effort {
-        "minimal" => return false,
         "low" => 2048,
         "medium" => 8192,
         _ => 24_576,
     };
     // Thinking counts into `max_tokens`: half is left for the answer.
     let budget = budget.min(asked.request.output_tokens_max / 2);
-    if budget < BUDGET_MIN || !asked.entry.is_some_and(|it| it.is_reasoning()) || !can_think(asked)
-    {
+    if budget < BUDGET_MIN || !can_think(asked) {
         return false;
     }
     body["thinking"] = json!({ "type": "enabled", "budget_tokens": budget });

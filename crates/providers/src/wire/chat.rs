@@ -53,7 +53,7 @@ pub(super) fn encode(asked: &Asked, plan: &Plan) -> Value {
             "json_schema": { "name": "answer", "schema": schema, "strict": true }
         });
     }
-    if let Some(effort) = &request.effort {
+    if let Some(effort) = asked.effort() {
         body["reasoning_effort"] = json!(effort);
     }
     if request.cache && is_openai {

@@ -22,7 +22,17 @@ impl Asked<'_> {
     }
 
     pub(super) fn is_reasoning(&self) -> bool {
-        self.request.effort.is_some() || self.entry.is_some_and(|it| it.is_reasoning())
+        self.effort().is_some() || self.entry.is_some_and(|it| it.is_reasoning())
+    }
+
+    /// The effort, as far as the model is known to take it: those that do not think refuse any.
+    pub(super) fn effort(&self) -> Option<&str> {
+        let effort = self.request.effort.as_deref()?;
+        match self.entry {
+            Some(entry) if !entry.is_reasoning() => None,
+            Some(entry) if effort == "minimal" && !entry.knows_minimal() => Some("low"),
+            _ => Some(effort),
+        }
     }
 
     /// How many tool calls the conversation has.

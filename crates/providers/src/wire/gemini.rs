@@ -16,7 +16,7 @@ pub(super) fn encode(asked: &Asked, plan: &Plan) -> Value {
         config["responseMimeType"] = json!("application/json");
         config["responseJsonSchema"] = schema.clone();
     }
-    if let Some(effort) = &request.effort {
+    if let Some(effort) = asked.effort() {
         config["thinkingConfig"] = thinking(asked.model, effort);
     }
     let mut body = json!({ "contents": contents, "generationConfig": config });

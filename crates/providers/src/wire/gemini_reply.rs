@@ -147,7 +147,8 @@ impl Reply {
         let finish = match (self.finish_reason.as_deref(), &self.block_reason) {
             (None, Some(_)) => Finish::Refusal,
             (None, None) => return Err(WireError::Cut),
-            (Some("STOP"), _) if has_calls => Finish::Tools,
+            // The second is what some servers that speak like Gemini say.
+            (Some("STOP" | "FUNCTION_CALL"), _) if has_calls => Finish::Tools,
             (Some("STOP"), _) => Finish::End,
             (Some("MAX_TOKENS" | "CONTINUATION"), _) => Finish::Length,
             (Some(reason), _) if REFUSALS.contains(&reason) => Finish::Refusal,

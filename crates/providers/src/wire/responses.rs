@@ -50,7 +50,7 @@ pub(super) fn encode(asked: &Asked, plan: &Plan) -> Value {
     if asked.is_reasoning() {
         body["include"] = json!(["reasoning.encrypted_content"]);
     }
-    if let Some(effort) = &request.effort {
+    if let Some(effort) = asked.effort() {
         body["reasoning"] = json!({ "effort": effort });
     }
     if request.cache && asked.provider.is_openai() {

@@ -80,15 +80,14 @@ impl Reply {
         if is_complete && status.is_some_and(|it| it != "completed") {
             return malformed("it says both that it is completed and that it is not");
         }
-        // Some servers tell the items only here, and an item that the limit cut off may have no end of its own.
-        let has_open = self.items.is_empty() || self.items.values().any(Option::is_none);
-        if has_open && (self.items.is_empty() || !is_complete) {
-            let Ok(Ended { response }) = serde_json::from_str(data) else {
-                return malformed("an end without a response");
-            };
-            for (index, item) in (0..).zip(response.output) {
-                self.items.entry(index).or_insert(None).get_or_insert(item);
-            }
+        let Ok(Ended { response: ended }) = serde_json::from_str(data) else {
+            return malformed("an end without a response");
+        };
+        // Some servers tell the items, or some of them, only here.
+        if !ended.output.is_empty()
+            && (self.items.is_empty() || self.items.values().any(Option::is_none))
+        {
+            self.items = (0..).zip(ended.output.into_iter().map(Some)).collect();
         }
         let reason = || response["incomplete_details"]["reason"].as_str().unwrap_or_default();
         self.end =

@@ -105,3 +105,21 @@ fn many_requests_go_on_at_once() {
         assert_eq!(ended.reply().finish, Finish::Tools);
     }
 }
+
+#[test]
+fn this_machines_servers_are_asked_without_proxy_and_certificates() {
+    // The environment belongs to the whole process: another one runs the test of all wires.
+    let mut other = std::process::Command::new(std::env::current_exe().unwrap());
+    other.args(["--exact", "whole::every_wire_gives_its_reply_with_usage_and_limits"]);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+    {
+        other.env(name, "http://127.0.0.1:1");
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        other.env_remove(name);
+    }
+    other.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+    let output = other.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}

@@ -162,6 +162,32 @@ fn requests_are_what_their_golden_files_say() {
 }
 
 #[test]
+fn an_effort_is_asked_only_of_models_that_take_it() {
+    let with = |effort: &str| ModelRequest { effort: Some(effort.to_owned()), ..conversation() };
+    let cases = [
+        ("openai:gpt-4.1", "high", "/reasoning", json!(null)),
+        ("openai:gpt-5", "minimal", "/reasoning/effort", json!("minimal")),
+        ("openai:gpt-5.6", "minimal", "/reasoning/effort", json!("low")),
+        ("openai:gpt-99", "minimal", "/reasoning/effort", json!("minimal")),
+        ("sonnet", "minimal", "/output_config/effort", json!("low")),
+        ("sonnet", "max", "/output_config/effort", json!("max")),
+        ("claude-sonnet-4-5", "low", "/thinking/budget_tokens", json!(2048)),
+        ("ollama:m", "high", "/reasoning_effort", json!("high")),
+        (
+            "gemini:gemini-2.5-pro",
+            "high",
+            "/generationConfig/thinkingConfig/thinkingBudget",
+            json!(24_576),
+        ),
+    ];
+    for (model, effort, pointer, expected) in cases {
+        let body = encode(model, &with(effort))["body"].clone();
+        let found = body.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!(found, expected, "{model} {effort}");
+    }
+}
+
+#[test]
 fn siblings_share_a_cache_key_and_others_do_not() {
     let key = |request: &ModelRequest| {
         encode("openai:gpt-6-luna", request)["body"]["prompt_cache_key"].as_str().map(str::to_owned)
@@ -201,7 +227,7 @@ fn an_answer_comes_back_as_one_text_however_it_was_asked_for() {
     let plain = question(&score());
     let cases = [
         ("sonnet", &plain, vec!["{\"score\":1}"], "{\"score\":1}"),
-        ("sonnet", &list, vec!["{\"val", "ue\":[1e2]}"], "[1e2]"),
+        ("sonnet", &list, vec!["{\"value", "\":[1e2]}"], "[1e2]"),
         ("sonnet", &list, vec!["no JSON"], "no JSON"),
         ("openai:gpt-6-luna", &plain, vec!["{\"score\":1.50,\"why\":null}"], "{\"score\":1.5}"),
         ("openai:gpt-6-luna", &plain, vec!["{\"score\":null}"], "{\"score\":null}"),
