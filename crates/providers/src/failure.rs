@@ -121,7 +121,8 @@ impl ToldError {
             return (Code::KEY_REFUSED, Never);
         }
         if status == 413 || self.has(&["request_too_large"]) {
-            return (Code::REQUEST_REFUSED, Never);
+            // How many bytes are too many differs from provider to provider.
+            return (Code::REQUEST_REFUSED, Switch);
         }
         if self.has(&["model_not_found", "not_found_error", "not_found"])
             || (status == 404 && self.is_formed && self.says(&["model"]))
@@ -225,7 +226,9 @@ impl ToldError {
             {
                 Some("set `structured = \"tool\"` for this model if it is the schema of the answer")
             }
-            (Code::REQUEST_REFUSED, Some(413)) => Some("give the task less text"),
+            (Code::REQUEST_REFUSED, Some(413)) => {
+                Some("give the task less text, or a provider that takes larger requests")
+            }
             (Code::FEATURE_UNSUPPORTED, _) => {
                 Some("set `structured` or the effort for this model, or use another")
             }

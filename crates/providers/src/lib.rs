@@ -16,6 +16,8 @@ mod driver; // attempts on one background thread
 mod failure; // what a provider's error asks for
 mod headers; // Retry-After and rate limits
 mod key; // keys by reference
+#[cfg(test)]
+mod recorded; // streams of a fake server, cut and broken
 mod resolve; // names to models
 mod schema; // JSON Schema as each provider takes it
 mod sse; // server-sent events, byte by byte

@@ -27,7 +27,7 @@ fn errors_of_anthropic_have_their_class() {
         (402, error("billing_error", "m"), Code::QUOTA_SPENT, Park),
         (403, error("permission_error", "m"), Code::KEY_REFUSED, Never),
         (404, error("not_found_error", "model: claude-x"), Code::MODEL_UNKNOWN, Switch),
-        (413, error("request_too_large", "m"), Code::REQUEST_REFUSED, Never),
+        (413, error("request_too_large", "m"), Code::REQUEST_REFUSED, Switch),
         (429, error("rate_limit_error", "m"), Code::RATE_LIMITED, Wait),
         (429, spent.to_owned(), Code::QUOTA_SPENT, Park),
         (500, error("api_error", "m"), Code::PROVIDER_OVERLOADED, Wait),
