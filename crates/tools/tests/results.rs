@@ -279,8 +279,7 @@ fn only_allowed_tools_are_called_and_names_resolve_in_either_case() {
 fn each_description_names_the_arguments_that_the_tool_takes() {
     let all = Tools::describe();
     let names: Vec<&str> = all.iter().map(|tool| tool.name).collect();
-    let all_names =
-        ["bash", "edit_file", "fetch", "glob", "grep", "ls", "read_file", "write_file"];
+    let all_names = ["bash", "edit_file", "fetch", "glob", "grep", "ls", "read_file", "write_file"];
     assert_eq!(names, all_names);
     let required: Vec<&Value> = all.iter().map(|tool| &tool.arguments["required"]).collect();
     let expected = json!([

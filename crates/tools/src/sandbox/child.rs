@@ -115,8 +115,11 @@ unsafe fn limit(resource: Resource, value: u64) -> io::Result<()> {
     // SAFETY: `now` is ours and outlives both calls.
     unsafe {
         checked(libc::getrlimit(resource.0 as _, &mut now))?;
-        let most = now.rlim_max.min(value as libc::rlim_t);
-        let limits = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // At its soft limit of time a process gets a signal that names the cause, at the hard one just the end.
+        let spare = libc::rlim_t::from(resource.0 == Resource::CPU_SECONDS.0);
+        let value = value as libc::rlim_t;
+        let most = now.rlim_max.min(value.saturating_add(spare));
+        let limits = libc::rlimit { rlim_cur: value.min(most), rlim_max: most };
         checked(libc::setrlimit(resource.0 as _, &limits))
     }
 }

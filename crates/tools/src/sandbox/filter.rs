@@ -123,6 +123,7 @@ pub(super) fn filter(network: bool, protected: u32) -> Built<Vec<libc::sock_filt
         deny(&mut rules, number, &[(0, SeccompCmpOp::Eq, u64::from(protected))])?;
     }
     deny(&mut rules, libc::SYS_kill, &[(0, SeccompCmpOp::Eq, u64::from(u32::MAX))])?;
+    set_ids(&mut rules)?;
     // Text that a terminal takes for typed input.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         deny(&mut rules, libc::SYS_ioctl, &[(1, SeccompCmpOp::Eq, request & 0xffff_ffff)])?;
@@ -136,6 +137,29 @@ pub(super) fn filter(network: bool, protected: u32) -> Built<Vec<libc::sock_filt
     let built: BpfProgram = filter.try_into()?;
     let built = built.into_iter().map(|step| statement(step.code, step.jt, step.jf, step.k));
     Ok(absent_calls().into_iter().chain(built).collect())
+}
+
+/// No file becomes one that gives its owner's rights to whoever runs it.
+fn set_ids(rules: &mut Rules) -> Built<()> {
+    let create = u64::from(libc::O_CREAT.unsigned_abs());
+    for bit in [u64::from(libc::S_ISUID), u64::from(libc::S_ISGID)] {
+        let mode = |argument| (argument, SeccompCmpOp::MaskedEq(bit), bit);
+        let creates = |argument| (argument, SeccompCmpOp::MaskedEq(create), create);
+        deny(rules, libc::SYS_fchmod, &[mode(1)])?;
+        deny(rules, libc::SYS_fchmodat, &[mode(2)])?;
+        deny(rules, libc::SYS_fchmodat2, &[mode(2)])?;
+        deny(rules, libc::SYS_mknodat, &[mode(2)])?;
+        // Where nothing is created the register of the mode holds anything.
+        deny(rules, libc::SYS_openat, &[creates(2), mode(3)])?;
+        #[cfg(target_arch = "x86_64")]
+        {
+            deny(rules, libc::SYS_chmod, &[mode(1)])?;
+            deny(rules, libc::SYS_mknod, &[mode(1)])?;
+            deny(rules, libc::SYS_creat, &[mode(1)])?;
+            deny(rules, libc::SYS_open, &[creates(1), mode(2)])?;
+        }
+    }
+    Ok(())
 }
 
 /// Without the network no socket at all: Unix ones lead to daemons that act for others. With it, only those
@@ -167,14 +191,14 @@ fn deny(
     Ok(())
 }
 
-/// Calls that are said not to exist, in front of the filter: `clone3`, whose flags lie in memory that a filter
-/// cannot read (libraries then use `clone`), and the x32 numbers, under which every call could be made unseen.
+/// Calls that are said not to exist, in front of the filter: `clone3` and `openat2`, whose flags lie in memory that a
+/// filter cannot read (libraries then use the older ones), and the x32 numbers, under which every call could be made
+/// unseen.
 fn absent_calls() -> Vec<libc::sock_filter> {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
     let absent = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    let clone3 = u32::try_from(libc::SYS_clone3).unwrap_or(u32::MAX);
     let mut steps = vec![statement(LOAD, 0, 0, 0)];
     #[cfg(target_arch = "x86_64")]
     {
@@ -182,8 +206,10 @@ fn absent_calls() -> Vec<libc::sock_filter> {
         steps.push(statement(AT_LEAST, 0, 1, 0x4000_0000));
         steps.push(statement(RETURN, 0, 0, absent));
     }
-    steps.push(statement(EQUAL, 0, 1, clone3));
-    steps.push(statement(RETURN, 0, 0, absent));
+    for number in [libc::SYS_clone3, libc::SYS_openat2] {
+        steps.push(statement(EQUAL, 0, 1, u32::try_from(number).unwrap_or(u32::MAX)));
+        steps.push(statement(RETURN, 0, 0, absent));
+    }
     steps
 }
 
