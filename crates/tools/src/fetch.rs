@@ -308,3 +308,6 @@ fn redirect(url: &Url, response: &Response) -> Result<Option<Url>, Failure> {
     }
     Ok(Some(next))
 }
+
+#[cfg(test)]
+mod tests;

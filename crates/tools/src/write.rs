@@ -37,11 +37,15 @@ pub(crate) fn call(context: &Context<'_>, arguments: &Arguments) -> Result<Strin
     let _one_at_a_time = context.writing.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::find(context.root, path, true)?;
     place.put(content.as_bytes())?;
-    let (bytes, lines, path) = (content.len(), content.lines().count(), quoted(path));
+    let (bytes, path) = (content.len(), quoted(path));
+    let lines = match content.lines().count() {
+        1 => "1 line".to_owned(),
+        count => format!("{count} lines"),
+    };
     Ok(match place.existing {
-        None => format!("created `{path}`: {lines} lines, {bytes} bytes"),
+        None => format!("created `{path}`: {lines}, {bytes} bytes"),
         Some(before) => {
-            format!("replaced `{path}`: {lines} lines, {bytes} bytes ({} before)", before.st_size)
+            format!("replaced `{path}`: {lines}, {bytes} bytes ({} before)", before.st_size)
         }
     })
 }

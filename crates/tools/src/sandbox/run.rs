@@ -266,3 +266,48 @@ fn drain((file, kept): &mut (File, Kept)) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::root::Root;
+    use loopwright_types::{Code, Settings};
+
+    /// On a kernel without Landlock, as far as `run` knows.
+    fn run_without(
+        unsandboxed: bool,
+        command: &str,
+    ) -> (tempfile::TempDir, Result<Ended, Failure>) {
+        let place = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir(place.path().join("workspace")).unwrap();
+        let root = Root::open(&place.path().join("workspace")).unwrap();
+        let mut options = Options::read(&Settings::default()).unwrap().bash;
+        options.unsandboxed = unsandboxed;
+        let timeout = Duration::from_secs(60);
+        let request =
+            Request { root: &root, options: &options, command, timeout, cancelled: &|| false };
+        let ended = run(&request, Some("it has no Landlock".to_owned()));
+        (place, ended)
+    }
+
+    #[test]
+    fn without_landlock_a_command_is_refused_and_does_not_run() {
+        let (place, ended) = run_without(false, "touch ran");
+        let failure = ended.unwrap_err();
+        assert_eq!((failure.code, failure.sent), (Code::SANDBOX_ABSENT, false));
+        assert!(failure.message.ends_with("it has no Landlock"), "{}", failure.message);
+        assert!(failure.hint.unwrap().contains("tools.bash_unsandboxed=true"));
+        assert!(!place.path().join("workspace/ran").exists());
+    }
+
+    #[test]
+    fn a_command_that_runs_without_landlock_still_has_no_sockets_and_is_ended_whole() {
+        let command = "touch ../beside; exec 2>&1; sleep 600 & : < /dev/tcp/127.0.0.1/9";
+        let (place, ended) = run_without(true, command);
+        let ended = ended.unwrap();
+        assert!(place.path().join("beside").exists());
+        assert_eq!((ended.end, ended.leftovers), (End::Exit(1), 1));
+        assert!(ended.stdout.text().contains("not permitted"), "{}", ended.stdout.text());
+    }
+}
