@@ -106,8 +106,8 @@ struct Mismatch {
 
 fn edit(bytes: &[u8], old: &str, new: &str, all: bool) -> Result<Edited, Mismatch> {
     let (old, new) = fit(bytes, old, new);
+    let places = find(bytes, &old);
     let (old, new) = (old.as_bytes(), new.as_bytes());
-    let places = find(bytes, old);
     let mut lines = Vec::with_capacity(places.len());
     let (mut line, mut counted) = (1, 0);
     for place in &places {
@@ -148,9 +148,9 @@ fn fit<'t>(bytes: &[u8], old: &'t str, new: &'t str) -> (Cow<'t, str>, Cow<'t, s
     if returns == ends {
         return (dos(old).into(), dos(new).into());
     }
-    let exact = !find(bytes, old.as_bytes()).is_empty();
+    let exact = !find(bytes, old).is_empty();
     let other = dos(old);
-    if exact || find(bytes, other.as_bytes()).is_empty() {
+    if exact || find(bytes, &other).is_empty() {
         (old.into(), new.into())
     } else {
         (other.into(), dos(new).into())
@@ -158,7 +158,12 @@ fn fit<'t>(bytes: &[u8], old: &'t str, new: &'t str) -> (Cow<'t, str>, Cow<'t, s
 }
 
 /// Where a text is, without overlaps.
-fn find(bytes: &[u8], wanted: &[u8]) -> Vec<usize> {
+fn find(bytes: &[u8], wanted: &str) -> Vec<usize> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        // In linear time, whatever a model looks for.
+        return text.match_indices(wanted).map(|(at, _)| at).collect();
+    }
+    let wanted = wanted.as_bytes();
     let Some(first) = wanted.first() else { return Vec::new() };
     let (mut found, mut from) = (Vec::new(), 0);
     while let Some(at) = bytes[from..].iter().position(|byte| byte == first).map(|at| from + at) {

@@ -9,11 +9,14 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// A name's addresses.
+type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
 /// Which addresses may be connected to, and who tells them.
 #[derive(Clone)]
 pub(crate) struct Reach {
     pub(crate) permits: fn(IpAddr) -> bool,
-    pub(crate) look_up: Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>,
+    pub(crate) look_up: Arc<LookUp>,
 }
 
 impl fmt::Debug for Reach {

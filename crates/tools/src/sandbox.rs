@@ -85,7 +85,7 @@ pub(crate) fn absent(why: &str) -> Diagnostic {
 /// When it cannot be confined or started, or its output cannot be read.
 pub(crate) fn run(request: &Request<'_>) -> Result<Ended, Failure> {
     #[cfg(target_os = "linux")]
-    return run::run(request, missing());
+    return run::run(request, missing().as_deref());
     #[cfg(not(target_os = "linux"))]
     {
         let _ = request;

@@ -197,7 +197,8 @@ impl Tools {
             restrictions,
             writing: &self.writing,
         };
-        Ok(Value::String((tool.call)(&context, &arguments)?))
+        let text = (tool.call)(&context, &arguments)?;
+        Ok(Value::String(cut(text, self.options.result_bytes_max)))
     }
 
     /// The root at this path, opened once; again when another directory stands there now.
@@ -217,6 +218,16 @@ impl Tools {
         roots.insert(path.to_path_buf(), Arc::clone(&root));
         Ok(root)
     }
+}
+
+/// A result that is within its limit, whatever the tool thought of it.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    const NOTICE: &str = "\n[cut: the result is longer than `tools.result_bytes_max`]";
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max.saturating_sub(NOTICE.len())));
+        text.push_str(NOTICE);
+    }
+    text
 }
 
 /// The tools that a setting names, sorted.

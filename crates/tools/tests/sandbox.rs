@@ -83,6 +83,10 @@ fn a_command_tells_its_status_and_both_outputs() {
     let long = run(&place, "echo first; head -c 100000 /dev/zero | tr '\\0' x; echo last");
     assert!(long.contains("first\nxxx") && long.ends_with("xxxlast"), "{long}");
     assert!(long.contains("\n[… 99011 bytes left out …]\n"), "{long}");
+    let Some(small) = self::place(&[("tools.result_bytes_max", "256")]) else { return };
+    let flood = "head -c 100000000 /dev/zero | tr '\\0' x | tee /dev/stderr";
+    let cut = small.call("bash", &json!(flood)).unwrap();
+    assert!(cut.len() <= 256 && cut.contains("bytes left out"), "{cut}");
     assert_eq!(left_in(&place), [""; 0]);
 }
 
@@ -111,7 +115,7 @@ fn a_command_neither_reads_nor_writes_outside_the_workspace() {
     let out = outside.display();
     let attempts = [
         format!("cat {out}/secret.txt"),
-        format!("cat ../outside/secret.txt"),
+        "cat ../outside/secret.txt".to_owned(),
         format!("ls {out}"),
         format!("cd {out} && cat secret.txt"),
         format!("ln -s {out}/secret.txt link && cat link"),

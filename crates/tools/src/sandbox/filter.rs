@@ -9,8 +9,17 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;
 type Built<T> = Result<T, seccompiler::BackendError>;
+
+// Numbers that the C library's headers do not have everywhere.
+#[cfg(target_arch = "x86_64")]
+const KEXEC_FILE_LOAD: libc::c_long = 320;
+#[cfg(not(target_arch = "x86_64"))]
+const KEXEC_FILE_LOAD: libc::c_long = 294;
+const FCHMODAT2: libc::c_long = 452;
+/// Requests to a terminal, `TIOCSTI` and `TIOCLINUX`.
+const TYPED_INPUT: [u64; 2] = [0x5412, 0x541c];
 
 /// Denied whatever the arguments.
 const DENIED: &[libc::c_long] = &[
@@ -54,7 +63,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_reboot,
     libc::SYS_syslog,
     libc::SYS_acct,
@@ -110,7 +119,7 @@ const NAMESPACES: &[libc::c_int] = &[
 
 /// Builds the filter. `protected` is a process that must not be signalled, where Landlock's scopes do not see to it.
 pub(super) fn filter(network: bool, protected: u32) -> Built<Vec<libc::sock_filter>> {
-    let mut rules: Rules = DENIED.iter().map(|number| (i64::from(*number), Vec::new())).collect();
+    let mut rules: Rules = DENIED.iter().map(|number| (*number, Vec::new())).collect();
     for flag in NAMESPACES {
         let flag = u64::from(flag.unsigned_abs());
         deny(&mut rules, libc::SYS_clone, &[(0, SeccompCmpOp::MaskedEq(flag), flag)])?;
@@ -125,8 +134,8 @@ pub(super) fn filter(network: bool, protected: u32) -> Built<Vec<libc::sock_filt
     deny(&mut rules, libc::SYS_kill, &[(0, SeccompCmpOp::Eq, u64::from(u32::MAX))])?;
     set_ids(&mut rules)?;
     // Text that a terminal takes for typed input.
-    for request in [libc::TIOCSTI, libc::TIOCLINUX] {
-        deny(&mut rules, libc::SYS_ioctl, &[(1, SeccompCmpOp::Eq, request & 0xffff_ffff)])?;
+    for request in TYPED_INPUT {
+        deny(&mut rules, libc::SYS_ioctl, &[(1, SeccompCmpOp::Eq, request)])?;
     }
     let filter = SeccompFilter::new(
         rules,
@@ -147,7 +156,7 @@ fn set_ids(rules: &mut Rules) -> Built<()> {
         let creates = |argument| (argument, SeccompCmpOp::MaskedEq(create), create);
         deny(rules, libc::SYS_fchmod, &[mode(1)])?;
         deny(rules, libc::SYS_fchmodat, &[mode(2)])?;
-        deny(rules, libc::SYS_fchmodat2, &[mode(2)])?;
+        deny(rules, FCHMODAT2, &[mode(2)])?;
         deny(rules, libc::SYS_mknodat, &[mode(2)])?;
         // Where nothing is created the register of the mode holds anything.
         deny(rules, libc::SYS_openat, &[creates(2), mode(3)])?;

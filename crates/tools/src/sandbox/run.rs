@@ -23,8 +23,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const FILE_CAPABILITIES: u32 = 1 | 1 << 1 | 1 << 3;
 
 /// Runs a command; `missing` is what the kernel lacks for a sandbox.
-pub(super) fn run(request: &Request<'_>, missing: Option<String>) -> Result<Ended, Failure> {
-    if let Some(why) = missing.as_ref().filter(|_| !request.options.unsandboxed) {
+pub(super) fn run(request: &Request<'_>, missing: Option<&str>) -> Result<Ended, Failure> {
+    if let Some(why) = missing.filter(|_| !request.options.unsandboxed) {
         return Err(refused(why));
     }
     let started = |error: io::Error| failed(format!("the shell could not be started: {error}"));
@@ -287,7 +287,7 @@ mod tests {
         let timeout = Duration::from_secs(60);
         let request =
             Request { root: &root, options: &options, command, timeout, cancelled: &|| false };
-        let ended = run(&request, Some("it has no Landlock".to_owned()));
+        let ended = run(&request, Some("it has no Landlock"));
         (place, ended)
     }
 
