@@ -403,6 +403,7 @@ fn commands_end_when_their_host_is_killed() {
     let mut host = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "host_that_dies"])
         .env("LOOPWRIGHT_TEST_HOST_ROOT", place.workspace())
+        .env("TMPDIR", place.outside())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();

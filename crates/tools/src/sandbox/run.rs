@@ -10,9 +10,14 @@ use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// The start of the names of commands' own directories.
+const PRIVATE_NAME: &str = "loopwright-bash-";
+/// How old such a directory of a process that is gone must be to be removed.
+const STALE: Duration = Duration::from_secs(24 * 3600);
 /// How often the clock, the cancellation and the tree are looked at.
 const LOOK_MS: i32 = 50;
 /// How long the supervisor has for its work before it is taken for lost: more than it gives others.
@@ -78,10 +83,12 @@ impl Private {
     fn new() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         static COUNT: AtomicU64 = AtomicU64::new(0);
+        static SWEPT: Once = Once::new();
         let base = std::env::temp_dir().canonicalize()?;
+        SWEPT.call_once(|| sweep(&base, STALE));
         loop {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = base.join(format!("loopwright-bash-{}-{number}", std::process::id()));
+            let path = base.join(format!("{PRIVATE_NAME}{}-{number}", std::process::id()));
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
                     let made = Self { path };
@@ -91,6 +98,24 @@ impl Private {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+/// Removes what runs that were killed left here. By age too: in a container a number may be alive elsewhere.
+fn sweep(base: &Path, older_than: Duration) {
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(PRIVATE_NAME));
+        let Some((pid, _)) = rest.and_then(|rest| rest.split_once('-')) else { continue };
+        let dead =
+            pid.parse::<u32>().is_ok_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
+        let changed = entry.metadata().and_then(|status| status.modified()).ok();
+        let age = changed.and_then(|changed| changed.elapsed().ok());
+        if dead && age.is_some_and(|age| age >= older_than) {
+            // A link of this name is removed as a link; what is another user's stays.
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -299,6 +324,23 @@ mod tests {
         assert!(failure.message.ends_with("it has no Landlock"), "{}", failure.message);
         assert!(failure.hint.unwrap().contains("tools.bash_unsandboxed=true"));
         assert!(!place.path().join("workspace/ran").exists());
+    }
+
+    #[test]
+    fn directories_of_killed_runs_are_removed_and_others_stay() {
+        let base = tempfile::TempDir::new().unwrap();
+        let own = format!("loopwright-bash-{}-0", std::process::id());
+        // No process has a number over 2²², the kernel's limit.
+        let names = ["loopwright-bash-99999999-0", &own, "loopwright-bash-x-0", "other"];
+        for name in names {
+            std::fs::create_dir_all(base.path().join(name).join("home")).unwrap();
+        }
+        let left = |age| {
+            sweep(base.path(), age);
+            names.map(|name| base.path().join(name).exists())
+        };
+        assert_eq!(left(STALE), [true; 4]);
+        assert_eq!(left(Duration::ZERO), [false, true, true, true]);
     }
 
     #[test]
