@@ -127,6 +127,11 @@ impl Arguments {
         self.text(name).filter(|text| !text.is_empty()).ok_or_else(missing)
     }
 
+    /// A text argument that must be there, but may be empty.
+    pub(crate) fn given(&self, name: &str) -> Result<&str, Failure> {
+        self.text(name).ok_or_else(|| argument(format!("`{}` needs `{name}`", self.tool)))
+    }
+
     /// A whole number.
     pub(crate) fn count(&self, name: &str) -> Option<u64> {
         self.get(name).and_then(whole)

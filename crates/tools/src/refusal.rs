@@ -1,4 +1,5 @@
-//! Failures in the tools' words. Nothing a tool does has an effect, so every one counts as not sent.
+//! Failures in the tools' words. A tool refuses before it changes anything, so these count as not sent; the one
+//! that can fail after its effect began, `bash`, says so itself.
 
 use loopwright_types::{Code, Failure, Reason};
 use std::io;
@@ -16,6 +17,14 @@ pub(crate) fn outside(path: &str) -> Failure {
 /// An argument that is missing, unknown or of the wrong type.
 pub(crate) fn argument(message: impl Into<String>) -> Failure {
     Failure::new(Reason::Program, Code::TOOL_ARGUMENT, message).not_sent()
+}
+
+/// A path that no tool writes, because what stands there decides what later runs may do.
+pub(crate) fn protected(path: &str, why: &str) -> Failure {
+    let message = format!("`{}` is not written by tools: {why}", quoted(path));
+    Failure::new(Reason::Policy, Code::PATH_PROTECTED, message)
+        .hint("leave it to a person, or say in the answer what should change")
+        .not_sent()
 }
 
 /// The tool was called well and could not do it.
@@ -37,6 +46,23 @@ pub(crate) fn system(path: &str, error: &io::Error) -> Failure {
         io::ErrorKind::NotADirectory => failed(format!("`{path}` is not a directory")),
         io::ErrorKind::InvalidFilename => failed(format!("`{path}` is too long for a path")),
         _ => failed(format!("`{path}` cannot be read: {error}")),
+    }
+}
+
+/// What the operating system said about writing a path.
+pub(crate) fn unwritable(path: &str, error: &io::Error) -> Failure {
+    let path = quoted(path);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            failed(format!("`{path}` may not be written by this user"))
+        }
+        io::ErrorKind::StorageFull => {
+            failed(format!("`{path}` cannot be written: the disk is full"))
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+            system(&path, error)
+        }
+        _ => failed(format!("`{path}` cannot be written: {error}")),
     }
 }
 

@@ -15,16 +15,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Links followed on the way to one file, as the kernel does.
-const LINKS_MAX: u32 = 40;
+pub(crate) const LINKS_MAX: u32 = 40;
 /// Components of one path.
-const COMPONENTS_MAX: usize = 512;
+pub(crate) const COMPONENTS_MAX: usize = 512;
 /// Bytes of one path.
 const PATH_BYTES_MAX: usize = 4096;
 
 /// Opening never blocks on a named pipe and never takes a terminal.
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(crate) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The workspace.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) enum Opened {
 }
 
 /// Why resolving failed.
-enum Stop {
+pub(crate) enum Stop {
     Outside,
     Special(FileType),
     System(Errno),
@@ -56,11 +56,47 @@ impl From<Errno> for Stop {
     }
 }
 
+impl Stop {
+    /// In the tools' words; `system` words what the operating system said.
+    pub(crate) fn refusal(
+        self,
+        written: &str,
+        system: fn(&str, &std::io::Error) -> Failure,
+    ) -> Failure {
+        match self {
+            Self::Outside => outside(written),
+            Self::System(Errno::LOOP) => {
+                failed(format!("`{}` is a circle of links", quoted(written)))
+            }
+            Self::Special(kind) => special(written, kind),
+            Self::System(error) => system(written, &error.into()),
+        }
+    }
+}
+
 impl Root {
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let resolved = path.canonicalize()?;
         let handle = rustix::fs::open(&resolved, DIRECTORY, Mode::empty())?;
         Ok(Self { handle, paths: [path.to_path_buf(), resolved] })
+    }
+
+    /// Whether the directory at `path` is the one that was opened.
+    pub(crate) fn is_still(&self, path: &Path) -> bool {
+        let (Ok(now), Ok(opened)) = (rustix::fs::stat(path), rustix::fs::fstat(&self.handle))
+        else {
+            return false;
+        };
+        (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
+    }
+
+    pub(crate) fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    /// Its path with every link resolved.
+    pub(crate) fn path(&self) -> &Path {
+        &self.paths[1]
     }
 
     /// The parts of a path that was written by a program, seen from the root.
@@ -112,14 +148,7 @@ impl Root {
             }
             other => other,
         };
-        let handle = found.map_err(|stop| match stop {
-            Stop::Outside => outside(written),
-            Stop::System(Errno::LOOP) => {
-                failed(format!("`{}` is a circle of links", quoted(written)))
-            }
-            Stop::Special(kind) => special(written, kind),
-            Stop::System(error) => system(written, &error.into()),
-        })?;
+        let handle = found.map_err(|stop| stop.refusal(written, system))?;
         classify(written, handle)
     }
 
@@ -192,7 +221,7 @@ impl Root {
     }
 
     /// A link's target seen from the link's directory, or from the root when it is absolute and inside.
-    fn link_target<'a>(&self, target: &'a [u8]) -> Result<&'a [u8], Stop> {
+    pub(crate) fn link_target<'a>(&self, target: &'a [u8]) -> Result<&'a [u8], Stop> {
         if !target.starts_with(b"/") {
             return Ok(target);
         }
@@ -219,7 +248,7 @@ fn classify(written: &str, handle: OwnedFd) -> Result<Opened, Failure> {
     }
 }
 
-fn special(written: &str, kind: FileType) -> Failure {
+pub(crate) fn special(written: &str, kind: FileType) -> Failure {
     let what = match kind {
         FileType::Fifo => "a named pipe",
         FileType::Socket => "a socket",

@@ -1,126 +1,118 @@
 //! The set of tools that a run may call.
 
-use crate::argument::{Argument, Arguments, Kind, fold};
-use crate::refusal::quoted;
+use crate::allowed::{Allowed, resolve_definition_tools};
+use crate::argument::Arguments;
+use crate::context::Context;
+use crate::options::{Options, names};
+use crate::refusal::{failed, quoted};
+use crate::registry::{Description, TOOLS, Tool, lookup, suggestion};
 use crate::root::Root;
-use crate::{find, list, read, search};
-use loopwright_types::{Code, Diagnostic, Failure, Reason};
-use serde_json::{Map, Value, json};
-use std::path::Path;
+use crate::{bash, sandbox};
+use loopwright_types::{Code, Diagnostic, Effects, Failure, Reason, Settings};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-type Call = fn(&Root, &Arguments, usize, &dyn Fn() -> bool) -> Result<String, Failure>;
-
-/// One built-in tool.
-struct Tool {
-    name: &'static str,
-    doc: &'static str,
-    arguments: &'static [Argument],
-    /// How many of the arguments, from the first, it cannot do without.
-    required: usize,
-    /// Other names, folded.
-    aliases: &'static [&'static str],
-    call: Call,
-}
-
-/// All of them, by name.
-const TOOLS: &[Tool] = &[
-    Tool {
-        name: find::NAME,
-        doc: find::DOC,
-        arguments: find::ARGUMENTS,
-        required: 1,
-        aliases: &["globfiles", "findfiles"],
-        call: find::call,
-    },
-    Tool {
-        name: search::NAME,
-        doc: search::DOC,
-        arguments: search::ARGUMENTS,
-        required: 1,
-        aliases: &["grepsearch", "searchfiles"],
-        call: search::call,
-    },
-    Tool {
-        name: list::NAME,
-        doc: list::DOC,
-        arguments: list::ARGUMENTS,
-        required: 0,
-        aliases: &["list", "listdir", "listdirectory", "listfiles"],
-        call: list::call,
-    },
-    Tool {
-        name: read::NAME,
-        doc: read::DOC,
-        arguments: read::ARGUMENTS,
-        required: 1,
-        aliases: &["read"],
-        call: read::call,
-    },
-];
-
-/// What a tool does and takes, for generated signatures.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Description {
-    /// The name that programs call.
-    pub name: &'static str,
-    /// What it does, in one paragraph.
-    pub doc: &'static str,
-    /// JSON Schema of its arguments; the result is always text.
-    pub arguments: Value,
-}
+/// Roots kept open beside the workspace's own.
+const ROOTS_MAX: usize = 64;
 
 /// The tools that a run may call, rooted at its workspace. Calls block; run them on a blocking thread.
 #[derive(Debug)]
 pub struct Tools {
-    root: Root,
-    allowed: Vec<&'static str>,
-    result_bytes_max: usize,
+    root: Arc<Root>,
+    /// What programs may call, by name.
+    programs: Vec<&'static str>,
+    /// What subagents may call at most, by name.
+    subagents: Vec<&'static str>,
+    options: Options,
+    /// Roots of worktrees that calls came with.
+    roots: Mutex<HashMap<PathBuf, Arc<Root>>>,
+    writing: Mutex<()>,
 }
 
 impl Tools {
-    /// Opens the workspace. `allow` holds names of tools (setting `tools.allow`), `result_bytes_max` bounds one
-    /// result in bytes (setting `tools.result_bytes_max`).
+    /// Opens the workspace for programs alone. `allow` holds names of tools (setting `tools.allow`),
+    /// `result_bytes_max` bounds one result in bytes (setting `tools.result_bytes_max`); every other setting
+    /// is at its default.
     ///
     /// # Errors
     /// When the workspace is no directory that can be opened, or an allowed tool does not exist.
     pub fn new(root: &Path, allow: &[String], result_bytes_max: usize) -> Result<Self, Diagnostic> {
+        let mut options = Options::read(&Settings::default())?;
+        options.result_bytes_max = result_bytes_max;
+        Self::open(root, options, known("tools.allow", allow)?, Vec::new())
+    }
+
+    /// Opens the workspace with what the settings `tools.*` grant to programs and to subagents.
+    ///
+    /// # Errors
+    /// When the workspace is no directory that can be opened, a tool in `tools.allow` or `tools.subagents` does
+    /// not exist, or `tools.fetch_hosts` or `tools.bash_paths` does not fit.
+    pub fn configured(root: &Path, settings: &Settings) -> Result<Self, Diagnostic> {
+        let programs = known("tools.allow", &names(settings.text("tools.allow")))?;
+        let subagents = known("tools.subagents", &names(settings.text("tools.subagents")))?;
+        Self::open(root, Options::read(settings)?, programs, subagents)
+    }
+
+    fn open(
+        root: &Path,
+        options: Options,
+        programs: Vec<&'static str>,
+        subagents: Vec<&'static str>,
+    ) -> Result<Self, Diagnostic> {
         let opened = Root::open(root).map_err(|error| {
             let shown = root.display();
             let message = format!("the workspace `{shown}` cannot be opened: {error}");
             Diagnostic::new(Code::TOOL_FAILED, message).hint("run in a directory that you may read")
         })?;
-        let mut allowed = Vec::new();
-        for name in allow.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
-            let known = lookup(name).ok_or_else(|| {
-                let message = format!("`tools.allow` names an unknown tool `{}`", quoted(name));
-                Diagnostic::new(Code::TOOL_UNKNOWN, message).hint(suggestion(name))
-            })?;
-            allowed.push(known.name);
-        }
-        allowed.sort_unstable();
-        allowed.dedup();
-        Ok(Self { root: opened, allowed, result_bytes_max })
+        let (roots, writing) = (Mutex::default(), Mutex::default());
+        Ok(Self { root: Arc::new(opened), programs, subagents, options, roots, writing })
     }
 
-    /// The names of the allowed tools, in alphabetical order.
+    /// The names of the tools that programs may call, in alphabetical order.
     pub fn names(&self) -> Vec<String> {
-        self.allowed.iter().map(|name| (*name).to_owned()).collect()
+        self.programs.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// The allowed tools as plain data for engine, journal and models.
+    /// The names of the tools that a subagent may call whose definition lists none, in alphabetical order.
+    pub fn subagent_names(&self) -> Vec<String> {
+        self.subagents.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Every tool that the settings allow to programs or subagents, as plain data for engine, journal and models.
+    /// `programs` says whether programs may call it; what subagents may call is in [`Tools::subagent_names`].
     pub fn tools(&self) -> Vec<loopwright_protocol::Tool> {
-        let allowed = Self::describe().into_iter().filter(|tool| self.allowed.contains(&tool.name));
-        let tool = |tool: Description| loopwright_protocol::Tool {
+        let granted =
+            |name: &&'static str| self.programs.contains(name) || self.subagents.contains(name);
+        let tool = |tool: &Tool| loopwright_protocol::Tool {
             name: tool.name.to_owned(),
             description: tool.doc.to_owned(),
-            input: loopwright_protocol::Json::of(&tool.arguments),
+            input: loopwright_protocol::Json::of(&tool.describe().arguments),
             output: None,
-            effects: loopwright_types::Effects::None,
-            programs: true,
-            subagents: true,
-            aliases: Vec::new(),
+            effects: self.effects(tool),
+            programs: self.programs.contains(&tool.name),
+            subagents: self.subagents.contains(&tool.name),
+            aliases: tool.aliases.iter().map(|alias| (*alias).to_owned()).collect(),
         };
-        allowed.map(tool).collect()
+        TOOLS.iter().filter(|tool| granted(&tool.name)).map(tool).collect()
+    }
+
+    fn effects(&self, tool: &Tool) -> Effects {
+        if tool.name == bash::NAME && self.options.bash.network {
+            return Effects::External;
+        }
+        tool.manifest.effects
+    }
+
+    /// Why `bash` will refuse every call in this run; `None` when it works or is allowed to nobody. Tells an
+    /// operator at the start what a subagent would find out later.
+    pub fn bash_refusal(&self) -> Option<Diagnostic> {
+        let allowed = self.programs.contains(&bash::NAME) || self.subagents.contains(&bash::NAME);
+        if !allowed || self.options.bash.unsandboxed {
+            return None;
+        }
+        sandbox::missing().map(|why| sandbox::absent(&why))
     }
 
     /// The name that a tool is known by, whatever way a program wrote it: `readFile` is `read_file`.
@@ -130,24 +122,15 @@ impl Tools {
 
     /// Every built-in tool with what it takes, in alphabetical order.
     pub fn describe() -> Vec<Description> {
-        let describe = |tool: &Tool| {
-            let properties: Map<String, Value> =
-                tool.arguments.iter().map(|a| (a.name.to_owned(), argument_schema(a))).collect();
-            let required: Vec<&str> =
-                tool.arguments[..tool.required].iter().map(|a| a.name).collect();
-            let arguments = json!({
-                "type": "object", "properties": properties, "required": required, "additionalProperties": false,
-            });
-            Description { name: tool.name, doc: tool.doc, arguments }
-        };
-        TOOLS.iter().map(describe).collect()
+        TOOLS.iter().map(Tool::describe).collect()
     }
 
-    /// Calls a tool; the result is text. Gives up soon after `cancelled` says so.
+    /// Calls a tool for a program; the result is text. Gives up soon after `cancelled` says so.
     ///
     /// # Errors
     /// [`Code::TOOL_UNKNOWN`], [`Code::TOOL_NOT_ALLOWED`], [`Code::TOOL_ARGUMENT`] naming the argument,
-    /// [`Code::PATH_OUTSIDE`] for a path that leaves the workspace, [`Code::CANCELLED`], and
+    /// [`Code::PATH_OUTSIDE`] for a path that leaves the workspace, [`Code::PATH_PROTECTED`],
+    /// [`Code::EDIT_MISMATCH`], [`Code::SANDBOX_ABSENT`], [`Code::FETCH_REFUSED`], [`Code::CANCELLED`], and
     /// [`Code::TOOL_FAILED`] when a file is missing, binary or not to be read.
     pub fn call(
         &self,
@@ -155,66 +138,123 @@ impl Tools {
         args: &Value,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Value, Failure> {
-        let tool = lookup(name).ok_or_else(|| {
-            let message = format!("there is no tool `{}`", quoted(name));
-            Failure::new(Reason::Policy, Code::TOOL_UNKNOWN, message)
-                .hint(suggestion(name))
-                .not_sent()
-        })?;
-        if !self.allowed.contains(&tool.name) {
-            let message = format!("the tool `{}` is not allowed in this run", tool.name);
-            let hint = "add it to the setting `tools.allow`";
-            return Err(Failure::new(Reason::Policy, Code::TOOL_NOT_ALLOWED, message)
-                .hint(hint)
-                .not_sent());
+        let tool = tool(name)?;
+        if !self.programs.contains(&tool.name) {
+            return Err(
+                not_allowed(tool, "in this run").hint("add it to the setting `tools.allow`")
+            );
         }
+        self.serve(&self.root, tool, &[], args, cancelled)
+    }
+
+    /// Calls a tool for a subagent. `root` is its worktree, absent for the workspace; `allowed` is what its
+    /// definition lists, as it writes it (`Read`, `Bash(git log:*)`), or [`Tools::subagent_names`] where it lists
+    /// nothing. Only what `tools.subagents` grants too is called.
+    ///
+    /// # Errors
+    /// As [`Tools::call`]; [`Code::TOOL_FAILED`] too when the root cannot be opened.
+    pub fn call_in(
+        &self,
+        root: Option<&Path>,
+        allowed: &[String],
+        name: &str,
+        args: &Value,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Value, Failure> {
+        let tool = tool(name)?;
+        if !self.subagents.contains(&tool.name) {
+            let failure = not_allowed(tool, "to subagents in this run");
+            return Err(failure.hint("add it to the setting `tools.subagents`"));
+        }
+        let (listed, _) = resolve_definition_tools(allowed);
+        let listed: Vec<Allowed> =
+            listed.into_iter().filter(|entry| entry.tool == tool.name).collect();
+        if listed.is_empty() {
+            let failure = not_allowed(tool, "to this subagent");
+            return Err(failure.hint("its definition's `tools` does not list it"));
+        }
+        // One entry without a restriction permits every form.
+        let restrictions: Option<Vec<_>> = listed.into_iter().map(|entry| entry.only).collect();
+        let root = match root {
+            None => Arc::clone(&self.root),
+            Some(path) => self.root_at(path)?,
+        };
+        self.serve(&root, tool, &restrictions.unwrap_or_default(), args, cancelled)
+    }
+
+    fn serve(
+        &self,
+        root: &Root,
+        tool: &'static Tool,
+        restrictions: &[crate::allowed::Restriction],
+        args: &Value,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Value, Failure> {
         let arguments = Arguments::read(tool.name, tool.arguments, args)?;
-        let text = (tool.call)(&self.root, &arguments, self.result_bytes_max, cancelled)?;
-        Ok(Value::String(text))
+        let context = Context {
+            root,
+            options: &self.options,
+            bytes_max: self.options.result_bytes_max,
+            cancelled,
+            restrictions,
+            writing: &self.writing,
+        };
+        let text = (tool.call)(&context, &arguments)?;
+        Ok(Value::String(cut(text, self.options.result_bytes_max)))
     }
-}
 
-fn lookup(name: &str) -> Option<&'static Tool> {
-    let folded = fold(name);
-    TOOLS.iter().find(|tool| fold(tool.name) == folded || tool.aliases.contains(&folded.as_str()))
-}
-
-fn argument_schema(argument: &Argument) -> Value {
-    let doc = argument.doc;
-    match argument.kind {
-        Kind::Text => json!({"type": "string", "description": doc}),
-        Kind::Count(least) => json!({"type": "integer", "minimum": least, "description": doc}),
-        Kind::Flag => json!({"type": "boolean", "description": doc}),
-    }
-}
-
-/// What to say of a name that is no tool's.
-fn suggestion(name: &str) -> String {
-    let folded = fold(name);
-    let scored = TOOLS.iter().map(|tool| (edits(&folded, &fold(tool.name)), tool.name));
-    match scored.min() {
-        Some((distance, known)) if distance <= 1 + known.len() / 3 => {
-            format!("did you mean `{known}`?")
+    /// The root at this path, opened once; again when another directory stands there now.
+    fn root_at(&self, path: &Path) -> Result<Arc<Root>, Failure> {
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = roots.get(path).filter(|root| root.is_still(path)) {
+            return Ok(Arc::clone(root));
         }
-        _ => {
-            let names: Vec<String> = TOOLS.iter().map(|tool| format!("`{}`", tool.name)).collect();
-            format!("there are {}", names.join(", "))
+        let opened = Root::open(path).map_err(|error| {
+            let shown = quoted(&path.to_string_lossy());
+            failed(format!("the directory `{shown}` cannot be opened: {error}"))
+        })?;
+        if roots.len() >= ROOTS_MAX {
+            roots.clear();
         }
+        let root = Arc::new(opened);
+        roots.insert(path.to_path_buf(), Arc::clone(&root));
+        Ok(root)
     }
 }
 
-/// Levenshtein distance in bytes, of names cut to a length that tools have.
-fn edits(a: &str, b: &str) -> usize {
-    let a = &a.as_bytes()[..a.len().min(64)];
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substitute = diagonal + usize::from(*x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
+/// A result that is within its limit, whatever the tool thought of it.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    const NOTICE: &str = "\n[cut: the result is longer than `tools.result_bytes_max`]";
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max.saturating_sub(NOTICE.len())));
+        text.push_str(NOTICE);
     }
-    row[b.len()]
+    text
+}
+
+/// The tools that a setting names, sorted.
+fn known(setting: &str, listed: &[String]) -> Result<Vec<&'static str>, Diagnostic> {
+    let mut known = Vec::new();
+    for name in listed.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        let tool = lookup(name).ok_or_else(|| {
+            let message = format!("`{setting}` names an unknown tool `{}`", quoted(name));
+            Diagnostic::new(Code::TOOL_UNKNOWN, message).hint(suggestion(name))
+        })?;
+        known.push(tool.name);
+    }
+    known.sort_unstable();
+    known.dedup();
+    Ok(known)
+}
+
+fn tool(name: &str) -> Result<&'static Tool, Failure> {
+    lookup(name).ok_or_else(|| {
+        let message = format!("there is no tool `{}`", quoted(name));
+        Failure::new(Reason::Policy, Code::TOOL_UNKNOWN, message).hint(suggestion(name)).not_sent()
+    })
+}
+
+fn not_allowed(tool: &Tool, to: &str) -> Failure {
+    let message = format!("the tool `{}` is not allowed {to}", tool.name);
+    Failure::new(Reason::Policy, Code::TOOL_NOT_ALLOWED, message).not_sent()
 }

@@ -262,7 +262,7 @@ fn only_allowed_tools_are_called_and_names_resolve_in_either_case() {
         Tools::new(root.path(), &["readFile".to_owned(), " ls ".to_owned()], 1_000).unwrap();
     assert_eq!(tools.names(), ["ls", "read_file"]);
     assert_eq!(tools.resolve("readFile"), Some("read_file"));
-    assert_eq!(tools.resolve("writeFile"), None);
+    assert_eq!(tools.resolve("writeFiles"), None);
     assert!(tools.call("readFile", &json!("README.md"), &|| false).is_ok());
     let failure = tools.call("grep", &json!("a"), &|| false).unwrap_err();
     assert_eq!((failure.reason, failure.code), (Reason::Policy, Code::TOOL_NOT_ALLOWED));
@@ -279,9 +279,20 @@ fn only_allowed_tools_are_called_and_names_resolve_in_either_case() {
 fn each_description_names_the_arguments_that_the_tool_takes() {
     let all = Tools::describe();
     let names: Vec<&str> = all.iter().map(|tool| tool.name).collect();
-    assert_eq!(names, ["glob", "grep", "ls", "read_file"]);
+    let all_names = ["bash", "edit_file", "fetch", "glob", "grep", "ls", "read_file", "write_file"];
+    assert_eq!(names, all_names);
     let required: Vec<&Value> = all.iter().map(|tool| &tool.arguments["required"]).collect();
-    assert_eq!(required, [&json!(["pattern"]), &json!(["pattern"]), &json!([]), &json!(["path"])]);
-    assert_eq!(all[3].arguments["properties"]["offset"]["minimum"], json!(0));
+    let expected = json!([
+        ["command"],
+        ["path", "oldText", "newText"],
+        ["url"],
+        ["pattern"],
+        ["pattern"],
+        [],
+        ["path"],
+        ["path", "content"]
+    ]);
+    assert_eq!(json!(required), expected);
+    assert_eq!(all[6].arguments["properties"]["offset"]["minimum"], json!(0));
     assert!(all.iter().all(|tool| !tool.doc.contains("  ")));
 }

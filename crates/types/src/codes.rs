@@ -115,6 +115,10 @@ codes! {
     703 TOOL_ARGUMENT "a tool was given a wrong argument";
     704 PATH_OUTSIDE "a path leaves the workspace";
     705 TOOL_FAILED "a tool failed";
+    706 PATH_PROTECTED "a path is not written by tools";
+    707 EDIT_MISMATCH "the text to replace is not there exactly once";
+    708 SANDBOX_ABSENT "the kernel cannot confine a command";
+    709 FETCH_REFUSED "an address may not be fetched";
     // 08xx: the journal and its directory.
     801 DATA_DIR "the data directory cannot be used";
     802 DISK_FULL "the disk is full";

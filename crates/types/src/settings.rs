@@ -128,7 +128,22 @@ settings! {
     "task.timeout_ms" integer(1, 31_536_000_000), "1800000", "Time for one task from its first dispatch, retries included.";
     "task.turns_max" integer(1, 100_000), "50", "Requests to the model that one subagent may make, where neither the call nor the definition gives `maxTurns`; re-asks are not counted.";
     "tools.allow" SettingKind::Text, "glob,grep,ls,read_file", "Tools that programs may call, separated by commas.";
+    "tools.bash_cpu_ms" integer(1000, 31_536_000_000), "600000", "Computing allowed to each process of a `bash` command, in whole seconds, rounded up.";
+    "tools.bash_file_mb" integer(1, 1_048_576), "1024", "Size in MiB of a file that a `bash` command writes.";
+    "tools.bash_memory_mb" integer(16, 16_777_216), "4096", "Memory in MiB of a `bash` command: for each process, and for all of them together.";
+    "tools.bash_network" SettingKind::Flag, "false", "Gives `bash` commands the network, all of it. They then count as effects on others.";
+    "tools.bash_open_files_max" integer(16, 1_048_576), "1024", "Files that each process of a `bash` command may have open.";
+    "tools.bash_output_bytes_max" integer(256, 1 << 28), "30000", "Bytes kept of each output of a `bash` command, half from its start and half from its end.";
+    "tools.bash_paths" SettingKind::Text, "", "Absolute paths outside the workspace that `bash` commands may read and run programs from, separated by commas: `/home/ada/.cargo,/home/ada/.rustup`. Each and its `bin` come first in `PATH`.";
+    "tools.bash_processes_max" integer(1, 1_000_000), "1024", "Processes and threads of a `bash` command at once.";
+    "tools.bash_timeout_ms" integer(1, 31_536_000_000), "600000", "Longest time for one `bash` command; one that does not ask for a time gets two minutes.";
+    "tools.bash_unsandboxed" SettingKind::Flag, "false", "Runs `bash` also where the kernel cannot confine it (no Landlock). Where it can, it does.";
+    "tools.fetch_bytes_max" integer(256, 1 << 30), "5000000", "Bytes read of one answer to `fetch`; a longer one is cut and says so.";
+    "tools.fetch_hosts" SettingKind::Text, "", "Hosts that `fetch` may ask, separated by commas: `example.org`, `*.example.org`, `localhost:8080`. Empty is none.";
+    "tools.fetch_private" SettingKind::Flag, "false", "Lets `fetch` connect to listed hosts on private networks and this machine.";
+    "tools.fetch_timeout_ms" integer(1, 3_600_000), "30000", "Time for one `fetch`, redirects and body included.";
     "tools.result_bytes_max" integer(256, 1 << 28), "900000", "Size of one tool result; a longer one is cut at a line and says so.";
+    "tools.subagents" SettingKind::Text, "bash,edit_file,fetch,glob,grep,ls,read_file,write_file", "Tools that subagents may call, separated by commas; a definition's `tools` narrows it, never widens.";
     "worktrees.diffstat_files_max" integer(1, 100_000), "100", "Files that the summary of a worktree's changes names; the rest are counted.";
     "worktrees.git_output_bytes_max" integer(65_536, 1 << 32), "268435456", "Bytes that one git command may answer with; a longer answer fails.";
 }
