@@ -14,7 +14,7 @@ pub(crate) struct Tool {
     /// How many of the arguments, from the first, it cannot do without.
     required: usize,
     /// Other names, folded; those of Claude Code's tools are among them.
-    aliases: &'static [&'static str],
+    pub(crate) aliases: &'static [&'static str],
     pub(crate) manifest: Manifest,
     pub(crate) call: fn(&Context<'_>, &Arguments) -> Result<String, Failure>,
 }
