@@ -2,7 +2,7 @@
 
 mod support;
 
-use loopwright_journal::{Error, RunRow, Store};
+use loopwright_journal::{Error, Listing, RunRow, Store};
 use loopwright_protocol::Entry;
 use loopwright_types::Code;
 use std::collections::BTreeMap;
@@ -50,7 +50,8 @@ impl Original {
         entries.extend((0..20).map(turn));
         entries.push(big(20_000));
         let two = logged("fifth", entries, 4);
-        let rows = store.runs(99).unwrap();
+        let unowned = |row| RunRow { interrupted: false, live: false, ..row };
+        let rows = store.runs(99).unwrap().into_iter().map(unowned).collect();
         // Nothing writes now: the copies belong together.
         let left = killed.then_some((store, one, two));
         let read = |name| Some((name, std::fs::read(directory.path().join(name)).ok()?));
@@ -115,12 +116,13 @@ fn damage(directory: &Path, name: &str, draw: &mut Draw) -> String {
 /// Reads everything. `Ok` means that all is as it was; an error is the first that named the damage.
 fn examine(store: &Store, original: &Original, extra: usize) -> Result<(), Error> {
     let mut named = store.loss().cloned();
-    match store.runs(99) {
-        Ok(rows) => {
+    match store.list(99) {
+        Ok(Listing { rows, damage }) => {
+            named = named.or(damage.into_iter().next());
             let rows: Vec<RunRow> = rows
                 .into_iter()
                 .skip(extra)
-                .map(|row| RunRow { interrupted: false, ..row })
+                .map(|row| RunRow { interrupted: false, live: false, ..row })
                 .collect();
             let whole = named.is_some() || rows == original.rows;
             assert!(whole, "the list of runs has changed without a word: {rows:#?}");

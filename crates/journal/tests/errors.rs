@@ -140,7 +140,7 @@ fn a_journal_of_a_newer_version_is_refused() {
         assert_eq!(error.code(), Code::JOURNAL_NEWER);
         let text = shown(&error, directory.path());
         assert!(
-            text.starts_with("error[LW0804]: `DIR/journal.db` has format 9, this version knows 1"),
+            text.starts_with("error[LW0804]: `DIR/journal.db` has format 9, this version knows 2"),
             "{text}"
         );
     }
@@ -158,6 +158,7 @@ fn an_entry_of_a_newer_version_is_refused_by_name() {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&place.to_le_bytes());
     hasher.update(&7_u16.to_le_bytes());
+    hasher.update(&1_i64.to_le_bytes()); // the column `task`: call 0
     hasher.update(body.as_bytes());
     let update = "UPDATE entries SET version = 7, checksum = ?2 WHERE row = ?1";
     database.execute(update, [place, i64::from(hasher.finalize())]).unwrap();
@@ -218,7 +219,13 @@ fn every_error_has_a_hint_and_speaks_in_one_lower_case_line() {
         Error::RunUnknown { name: "x".to_owned() },
         Error::RunAmbiguous { prefix: "x".to_owned(), candidates: vec![run.clone(), id("b")] },
         Error::RunExists { run: run.clone() },
-        Error::RunLive { run },
+        Error::RunLive { run: run.clone() },
+        Error::Fenced { run: run.clone(), epoch: 1, found: Some(2) },
+        Error::Fenced { run: run.clone(), epoch: 1, found: None },
+        Error::RunEnded { run, status: loopwright_types::RunStatus::Complete },
+        Error::Older { path: path.clone(), found: 1, known: 2 },
+        Error::ExportDamaged { path: path.clone(), at: 7, what: "ends early".to_owned() },
+        Error::ExportNewer { path: path.clone(), found: 2, known: 1 },
         Error::OpenedToRead,
         Error::Failed { path, cause },
     ];

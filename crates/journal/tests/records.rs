@@ -57,7 +57,10 @@ fn the_row_of_a_run_follows_its_entries() {
     while reports.recv().unwrap().unwrap() < 8 {}
     let row = store.find("a").unwrap();
     assert_eq!((row.tasks, row.done, row.failed, row.entries), (3, 1, 2, 8));
-    assert_eq!(row.usage, Usage { input_tokens: 240, output_tokens: 60, usd_micros: 10, ..Usage::default() });
+    assert_eq!(
+        row.usage,
+        Usage { input_tokens: 240, output_tokens: 60, usd_micros: 10, ..Usage::default() }
+    );
     assert_eq!((row.status, row.interrupted, row.ended), (RunStatus::Running, false, None));
     assert_eq!(row.program, "count.ts");
 
