@@ -38,6 +38,10 @@ fn main() {
             "machine": machine(),
             "in_flight_1000_one_run": in_flight(&path.join("one"), 1, 5000),
             "cap_32_instant": capped(&path.join("instant"), Latency::none()),
+            "bulk_10000_tasks": bulk(&path.join("bulk")),
+            "read_back": read_back(&path.join("bulk")),
+            "resume_10000_tasks": resumed(&path.join("bulk")),
+            "crash_cycle": cycles(path),
         });
         println!("{}", serde_json::to_string_pretty(&figures).expect("figures are plain JSON"));
         return;
@@ -52,6 +56,8 @@ fn main() {
         "cap_32_100_ms_spread_40_ms": capped(&path.join("spread"), Latency { ms: 80, spread_ms: 40 }),
         "bulk_10000_tasks": bulk(&path.join("bulk")),
         "read_back": read_back(&path.join("bulk")),
+        "resume_10000_tasks": resumed(&path.join("bulk")),
+        "crash_cycle": cycles(path),
         "runs_10000": many_runs(&path.join("list")),
     });
     println!("{}", serde_json::to_string_pretty(&figures).expect("figures are plain JSON"));
@@ -312,9 +318,75 @@ fn bulk(directory: &Path) -> Value {
 fn read_back(directory: &Path) -> Value {
     let store = Store::open_read_only(directory).expect("a journal");
     let begin = Instant::now();
-    let verified = store.verify(&id("bulk")).expect("it is whole");
+    let entries = store.read(&id("bulk")).expect("it is there");
+    let count = entries.inspect(|entry| assert!(entry.is_ok())).count();
     let seconds = begin.elapsed().as_secs_f64();
-    json!({ "records": verified.count, "us_per_record": round(seconds * 1e6 / verified.count as f64) })
+    json!({
+        "records": count,
+        "us_per_record": round(seconds * 1e6 / count as f64),
+        "records_per_s": (count as f64 / seconds).round(),
+    })
+}
+
+/// Taking a run of 10,000 tasks up again, but for reading it.
+fn resumed(directory: &Path) -> Value {
+    let begin = Instant::now();
+    let store = Store::open(directory).expect("a journal");
+    let opened = begin.elapsed();
+    let (synced, _reports) = support::reports();
+    let writer = store.resume(&id("bulk"), synced).expect("nobody has it");
+    let all = begin.elapsed();
+    assert!(writer.entries() > u64::from(BULK_TASKS));
+    let ms = |time: Duration| round(time.as_secs_f64() * 1000.0);
+    json!({ "open_ms": ms(opened), "open_and_resume_ms": ms(all) })
+}
+
+/// A store without a thread: made, used, dropped in the middle, opened again and read, as a simulated crash
+/// does it.
+fn cycles(directory: &Path) -> Value {
+    const ROUNDS: u32 = 400;
+    let time = |each: &mut dyn FnMut(u32)| {
+        let begin = Instant::now();
+        (0..ROUNDS).for_each(&mut *each);
+        round(begin.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS))
+    };
+    let figures = |vfs: &str, directory: &Path| {
+        let open = |name: &str, round: u32, owner: &str| {
+            let options = loopwright_journal::Options {
+                owner: owner.to_owned(),
+                gone: std::sync::Arc::new(|_| true),
+                ..Default::default()
+            };
+            let path = directory.join(format!("{name}-{round}"));
+            Store::open_inline(vfs, &path, options).expect("a store")
+        };
+        let fresh = time(&mut |round| drop(open("fresh", round, "one")));
+        let mut commits = 0;
+        let cycle = time(&mut |round| {
+            let store = open("cycle", round, "one");
+            let (writer, _reports) = create(&store, "a");
+            for entry in support::whole_run("a", 8) {
+                writer.append(vec![entry]);
+                store.commit();
+            }
+            commits = store.stats().commits;
+            drop((writer, store));
+            let store = open("cycle", round, "two");
+            let (synced, _reports) = support::reports();
+            let resumed = store.resume_ended(&id("a"), synced).expect("it was given up");
+            assert_eq!(store.read(&id("a")).expect("a run").count() as u64, resumed.entries());
+            resumed.close().expect("it is durable");
+        });
+        json!({
+            "open_make_tables_close_us": fresh,
+            "cycle_us": cycle,
+            "commits_in_a_cycle": commits,
+        })
+    };
+    json!({
+        "memdb": figures("memdb", Path::new("/bench")),
+        "unix": figures("unix", directory),
+    })
 }
 
 fn many_runs(directory: &Path) -> Value {

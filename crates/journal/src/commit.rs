@@ -155,7 +155,8 @@ impl Committer {
         if !batch.begun {
             return Ok(());
         }
-        for handle in batch.touched.keys() {
+        // The row of a run that was closed is written: somebody may have gone on with it since.
+        for handle in batch.touched.keys().filter(|handle| !batch.closed.contains(handle)) {
             if let Some(live) = self.runs.get(handle) {
                 live.stored.update(&self.database).map_err(|error| self.fault(&error))?;
             }

@@ -65,7 +65,7 @@ pub(crate) fn open_to_write(place: &Place) -> Result<Connection, Error> {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let fail = |error| Error::from_sqlite(&place.directory, &error);
-    let mut database = place.open(flags).map_err(fail)?;
+    let mut database = place.open(flags)?;
     if database.is_readonly("main").map_err(fail)? {
         let path = place.database().to_owned();
         return Err(Error::ReadOnly { path, cause: "the file is write-protected".to_owned() });
@@ -131,10 +131,7 @@ pub(crate) fn open_to_read(place: &Place) -> Result<Option<Connection>, Error> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let directory = &place.directory;
-    let open = || {
-        let database = place.open(flags).map_err(|error| Error::from_sqlite(directory, &error))?;
-        prepare_to_read(database, place)
-    };
+    let open = || prepare_to_read(place.open(flags)?, place);
     match open() {
         // On a read-only disk SQLite cannot make the file that shares the log's index. Without a log
         // there is nothing to share and nobody who writes.

@@ -1,6 +1,7 @@
 //! Where the database is: a directory of files, or a path inside a VFS that somebody registered with SQLite.
 
 use crate::directory::{self, DATABASE};
+use crate::error::Error;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 
@@ -39,10 +40,21 @@ impl Place {
         self.is_on_disk() && directory::database_bytes(&self.directory) == 0
     }
 
-    pub fn open(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
-        match &self.vfs {
+    /// A new connection.
+    ///
+    /// # Errors
+    /// When there is no such VFS, or SQLite cannot open the file.
+    pub fn open(&self, flags: OpenFlags) -> Result<Connection, Error> {
+        let opened = match &self.vfs {
             None => Connection::open_with_flags(&self.database, flags),
             Some(vfs) => Connection::open_with_flags_and_vfs(&self.database, flags, vfs.as_str()),
-        }
+        };
+        opened.map_err(|error| match error.sqlite_error() {
+            // Nothing was read yet that could be damaged: there is no such VFS.
+            Some(failure) if failure.extended_code == rusqlite::ffi::SQLITE_ERROR => {
+                Error::Failed { path: self.directory.clone(), cause: error.to_string() }
+            }
+            _ => Error::from_sqlite(&self.directory, &error),
+        })
     }
 }

@@ -105,7 +105,8 @@ impl Committer {
         reply: Reply<Begun>,
         batch: &mut Batch,
     ) -> Result<(), Error> {
-        let planned = self.begin(WAIT_SHORT, batch).and_then(|()| self.plan_resume(run, how));
+        let planned =
+            self.begin(WAIT_SHORT, batch).and_then(|()| self.plan_resume(run, how, &batch.closed));
         match planned {
             Ok((mut stored, tasks, epoch)) => {
                 stored.go_on();
@@ -120,10 +121,18 @@ impl Committer {
     }
 
     /// Looks whether this store may go on with the run; changes nothing.
-    fn plan_resume(&self, run: &RunId, how: ResumeHow) -> Result<(Stored, Tasks, u64), Error> {
+    fn plan_resume(
+        &self,
+        run: &RunId,
+        how: ResumeHow,
+        closed: &[u64],
+    ) -> Result<(Stored, Tasks, u64), Error> {
         let Listed { stored, lease } = self.list().by_id(run)?;
-        let ours = |live: &Live| live.failure.is_none() && live.stored.number == stored.number;
-        if self.runs.values().any(ours) {
+        let ours = |(handle, live): (&u64, &Live)| {
+            let open = live.failure.is_none() && !closed.contains(handle);
+            open && live.stored.number == stored.number
+        };
+        if self.runs.iter().any(ours) {
             return Err(Error::RunLive { run: run.clone() });
         }
         if is_over(stored.row.status) && how != ResumeHow::Ended {
@@ -226,7 +235,9 @@ impl Committer {
             let live = self.runs.get(&handle).expect("it holds its lease");
             // The run goes back: anybody may resume it at once. The epoch stays.
             let lease = Lease { owner: None, ..self.lease(live.epoch) };
-            let stored = lease.store(&self.database, live.stored.number);
+            let stored = lease
+                .store(&self.database, live.stored.number)
+                .and_then(|()| live.stored.update(&self.database));
             stored.map_err(|error| self.fault(&error))?;
         }
         let failure = self.runs.get(&handle).and_then(|live| live.failure.clone());
@@ -292,6 +303,13 @@ impl Committer {
             Ok(number) => {
                 batch.answers.push(later(reply, number));
                 self.clear_mark(run);
+                for (handle, live) in &mut self.runs {
+                    if live.stored.number == number {
+                        let (run, epoch) = (run.clone(), live.epoch);
+                        live.fail(&Error::Fenced { run, epoch, found: None });
+                        batch.touched.remove(handle);
+                    }
+                }
                 Ok(())
             }
             Err(error) => {
