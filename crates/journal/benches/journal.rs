@@ -346,9 +346,10 @@ fn resumed(directory: &Path) -> Value {
 fn cycles(directory: &Path) -> Value {
     const ROUNDS: u32 = 400;
     let time = |each: &mut dyn FnMut(u32)| {
-        let begin = Instant::now();
+        // One thread does it all: processor time says more than the clock on a machine that others use.
+        let (begin, _) = processor_us();
         (0..ROUNDS).for_each(&mut *each);
-        round(begin.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS))
+        round((processor_us().0 - begin) / f64::from(ROUNDS))
     };
     let figures = |vfs: &str, directory: &Path| {
         let open = |name: &str, round: u32, owner: &str| {
@@ -361,6 +362,11 @@ fn cycles(directory: &Path) -> Value {
             Store::open_inline(vfs, &path, options).expect("a store")
         };
         let fresh = time(&mut |round| drop(open("fresh", round, "one")));
+        let kept = open("again", 0, "one");
+        drop(kept.create(&support::start("a"), Box::new(drop)).expect("a run"));
+        kept.commit();
+        let again = time(&mut |_| drop(open("again", 0, "two")));
+        drop(kept);
         let mut commits = 0;
         let cycle = time(&mut |round| {
             let store = open("cycle", round, "one");
@@ -370,16 +376,20 @@ fn cycles(directory: &Path) -> Value {
                 store.commit();
             }
             commits = store.stats().commits;
+            // A database in memory lives as long as somebody has it open.
+            let kept = (vfs == "memdb").then(|| store.clone());
             drop((writer, store));
             let store = open("cycle", round, "two");
+            drop(kept);
             let (synced, _reports) = support::reports();
             let resumed = store.resume_ended(&id("a"), synced).expect("it was given up");
             assert_eq!(store.read(&id("a")).expect("a run").count() as u64, resumed.entries());
             resumed.close().expect("it is durable");
         });
         json!({
-            "open_make_tables_close_us": fresh,
-            "cycle_us": cycle,
+            "open_make_tables_close_processor_us": fresh,
+            "open_again_close_processor_us": again,
+            "cycle_processor_us": cycle,
             "commits_in_a_cycle": commits,
         })
     };

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Bytes of one reference: place in the body, length of the value, SHA-256 of it.
 pub(crate) const REF_BYTES: usize = 8 + 8 + 32;
 
+/// The longest value there can be: SQLite stores none that are larger.
+pub(crate) const VALUE_BYTES_MAX: u64 = 1 << 30;
+
 /// What stands in the body where a value was taken out.
 fn placeholder(digest: &Digest) -> String {
     format!("\"sha256:{digest}\"")

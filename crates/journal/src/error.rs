@@ -168,6 +168,20 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A file that holds an exported run, or should, cannot be read or written.
+    #[error("`{}` cannot be used: {cause}", .path.display())]
+    ExportFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// Something is where an export should go.
+    #[error("`{}` is already there", .path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The exported run was written by a newer version.
     #[error("`{}` has export format {found}, this version knows {known}", .path.display())]
     ExportNewer {
@@ -228,6 +242,8 @@ impl Error {
             Self::RunEnded { .. } => Code::RUN_ENDED,
             Self::RunExists { .. } => Code::RUN_EXISTS,
             Self::ExportDamaged { .. } => Code::EXPORT_DAMAGED,
+            Self::ExportFile { .. } => Code::EXPORT_FILE,
+            Self::FileExists { .. } => Code::FILE_EXISTS,
         }
     }
 
@@ -281,6 +297,8 @@ impl Error {
             }
             Self::RunEnded { .. } => "fork it, or resume it expressly although it has ended",
             Self::ExportDamaged { .. } => "export the run again, or copy the file again",
+            Self::ExportFile { .. } => "check the path and its permissions",
+            Self::FileExists { .. } => "choose another name, or move the file away first",
             Self::OpenedToRead => "open the data directory for writing",
             Self::Failed { .. } => {
                 "look at the disk, then try again; what was reported as done is kept"

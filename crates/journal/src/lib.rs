@@ -6,11 +6,15 @@ mod control; // what other processes ask of a run
 mod database; // tables, format, connections
 mod directory; // the data directory and its files
 mod error;
+mod export; // one run as one file
+mod frame; // that file's form
+mod import; // and back
 mod lease; // who may write a run
 mod list; // the rows of all runs
 mod options;
 mod owner; // which processes live
 mod place; // a directory, or a path in a VFS
+mod prune; // deleting runs by rules
 mod reader; // entries back, checked
 mod record; // checksum and chain of one record
 mod run; // the row that sums a run up
@@ -23,7 +27,9 @@ mod writer; // the handle and the thread
 
 pub use control::{Control, Listener, Receipt, Request};
 pub use error::Error;
+pub use import::Imported;
 pub use options::Options;
+pub use prune::{Prune, Pruned};
 pub use reader::{Entries, Verified};
 pub use run::RunRow;
 pub use store::{Listing, Store};

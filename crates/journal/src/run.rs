@@ -64,13 +64,19 @@ pub(crate) const COLUMNS: &str = "number, previous, id, program, status, created
 impl Stored {
     /// A run that begins.
     pub fn begin(number: u64, previous: u64, start: &RunStart) -> Self {
+        let begun = Self::imported(&start.run, &start.program.name, start.now);
+        Self { number, previous, ..begun }
+    }
+
+    /// A run without entries that has no place in the list yet.
+    pub fn imported(run: &RunId, program: &str, created: Micros) -> Self {
         let row = RunRow {
-            id: start.run.clone(),
+            id: run.clone(),
             status: RunStatus::Running,
             interrupted: false,
             live: false,
-            program: start.program.name.clone(),
-            created: start.now,
+            program: program.to_owned(),
+            created,
             ended: None,
             tasks: 0,
             done: 0,
@@ -79,9 +85,9 @@ impl Stored {
             result: None,
             error: None,
             entries: 0,
-            head: record::chain_start(&start.run),
+            head: record::chain_start(run),
         };
-        Self { number, previous, row }
+        Self { number: 0, previous: 0, row }
     }
 
     /// A run that goes on: what its end said holds no more.

@@ -52,7 +52,7 @@ enum Way {
     /// A thread.
     Thread { sender: Option<Sender<Message>>, thread: Option<JoinHandle<()>> },
     /// Whoever calls [`Store::commit`], or asks for something that must be answered.
-    Inline { queue: Mutex<VecDeque<Message>>, committer: Mutex<Committer> },
+    Inline { queue: Mutex<VecDeque<Message>>, committer: Box<Mutex<Committer>> },
 }
 
 /// What a store, its writers and its readers share.
@@ -194,7 +194,7 @@ impl Store {
         let parts = Parts::in_vfs(vfs, path, options)?;
         let (place, options, counters) =
             (parts.place.clone(), parts.options.clone(), parts.counters.clone());
-        let committer = Mutex::new(Committer::new(parts));
+        let committer = Box::new(Mutex::new(Committer::new(parts)));
         let way = Way::Inline { queue: Mutex::default(), committer };
         Ok(Self::shared(place, options, way, counters, None, None))
     }
@@ -475,6 +475,10 @@ impl Store {
     pub(crate) fn sweep(&self, number: u64) -> Result<(), Error> {
         while !self.0.ask(|reply| Message::Sweep { number, reply })? {}
         Ok(())
+    }
+
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(self.0.way, Way::Read)
     }
 
     /// What the writer thread has done so far.

@@ -1,6 +1,7 @@
 //! Deleting a run's entries and values a piece at a time, so that other runs' commits go on in between.
 
 use crate::blob;
+use crate::lease::{Found, Lease};
 use crate::record;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -21,16 +22,26 @@ pub(crate) fn sweep(database: &Connection, number: u64) -> rusqlite::Result<bool
     if deleted == ENTRIES_MAX {
         return Ok(false);
     }
-    Ok(blob::release(database, number, VALUES_MAX)? < VALUES_MAX)
+    let done = blob::release(database, number, VALUES_MAX)? < VALUES_MAX;
+    if done {
+        database.execute("DELETE FROM leases WHERE run = ?1", [number.cast_signed()])?;
+    }
+    Ok(done)
 }
 
 /// Numbers of runs that are not in the list and have entries or values left: of deletions and imports that
-/// were interrupted.
-pub(crate) fn leftovers(database: &Connection) -> rusqlite::Result<Vec<u64>> {
-    let is_listed = |number: u64| -> rusqlite::Result<bool> {
-        database
-            .prepare_cached("SELECT 1 FROM runs WHERE number = ?1")?
-            .exists([number.cast_signed()])
+/// were interrupted. Those that somebody holds a lease on are still under way.
+pub(crate) fn leftovers(
+    database: &Connection,
+    is_held: impl Fn(&Lease) -> bool,
+) -> rusqlite::Result<Vec<u64>> {
+    let is_needed = |number: u64| -> rusqlite::Result<bool> {
+        let held = match Lease::find(database, number)? {
+            Found::Lease(lease) => is_held(&lease),
+            Found::Damaged | Found::Missing => false,
+        };
+        let mut listed = database.prepare_cached("SELECT 1 FROM runs WHERE number = ?1")?;
+        Ok(held || listed.exists([number.cast_signed()])?)
     };
     let mut found = Vec::new();
     let mut from = record::row_number(0, 0);
@@ -40,7 +51,7 @@ pub(crate) fn leftovers(database: &Connection) -> rusqlite::Result<Vec<u64>> {
             database.prepare_cached(next)?.query_row([from], |row| row.get(0)).optional()?;
         let Some(row) = row else { break };
         let number = record::run_of(row);
-        if !is_listed(number)? {
+        if !is_needed(number)? {
             found.push(number);
         }
         from = record::row_number(number + 1, 0);
@@ -48,7 +59,7 @@ pub(crate) fn leftovers(database: &Connection) -> rusqlite::Result<Vec<u64>> {
     let mut statement = database.prepare("SELECT DISTINCT run FROM uses")?;
     for number in statement.query_map([], |row| row.get::<_, i64>(0))? {
         let number = number?.cast_unsigned();
-        if !found.contains(&number) && !is_listed(number)? {
+        if !found.contains(&number) && !is_needed(number)? {
             found.push(number);
         }
     }
