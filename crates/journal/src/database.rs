@@ -19,8 +19,10 @@ const TABLES: [&str; 8] = [
     // `newest` is the last link of the list of runs, `next` the number of the next run.
     "CREATE TABLE list(one INTEGER PRIMARY KEY, newest INTEGER NOT NULL, next INTEGER NOT NULL, \
      checksum INTEGER NOT NULL)",
-    // `previous` links each run to the one before it, so that a row that is lost is noticed.
-    "CREATE TABLE runs(number INTEGER PRIMARY KEY, previous INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, \
+    // `previous` links each run to the one before it, so that a row that is lost is noticed. It has a
+    // checksum of its own, `link`: it changes when a neighbour is deleted, whoever writes the run.
+    "CREATE TABLE runs(number INTEGER PRIMARY KEY, previous INTEGER NOT NULL, \
+     link INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, \
      program TEXT NOT NULL, status TEXT NOT NULL, created INTEGER NOT NULL, ended INTEGER, \
      tasks INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL, \
      input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, \

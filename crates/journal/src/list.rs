@@ -187,9 +187,9 @@ impl List<'_> {
             }
             if let Some(Listed { stored: after, .. }) = after {
                 let after = Stored { previous: run.previous, ..after };
-                let update = "UPDATE runs SET previous = ?2, checksum = ?3 WHERE number = ?1";
+                let update = "UPDATE runs SET previous = ?2, link = ?3 WHERE number = ?1";
                 let (number, previous) = (after.number.cast_signed(), after.previous.cast_signed());
-                self.database.execute(update, params![number, previous, after.checksum()])?;
+                self.database.execute(update, params![number, previous, after.link()])?;
             }
             Ok(())
         };

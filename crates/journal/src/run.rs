@@ -57,7 +57,7 @@ pub(crate) struct Stored {
 }
 
 /// The columns of [`Stored::read`], in its order.
-pub(crate) const COLUMNS: &str = "number, previous, id, program, status, created, ended, tasks, \
+pub(crate) const COLUMNS: &str = "number, previous, link, id, program, status, created, ended, tasks, \
     done, failed, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros, \
     result, error, entries, head, checksum";
 
@@ -109,13 +109,14 @@ impl Stored {
     /// Adds the row; inside a transaction.
     pub fn insert(&self, database: &Connection) -> rusqlite::Result<()> {
         let insert = format!(
-            "INSERT INTO runs({COLUMNS}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, NULL, 0, 0, 0, 0, 0, 0, 0, 0, \
+            "INSERT INTO runs({COLUMNS}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0, 0, 0, 0, 0, 0, 0, 0, \
              NULL, NULL, 0, x'', 0)"
         );
         let row = &self.row;
         database.prepare_cached(&insert)?.execute(params![
             self.number.cast_signed(),
             self.previous.cast_signed(),
+            self.link(),
             row.id.as_str(),
             row.program,
             row.status.as_str(),
@@ -152,7 +153,12 @@ impl Stored {
         if updated == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(updated)) }
     }
 
-    /// Covers every column, so that no figure of a damaged row is ever shown.
+    /// The checksum of the link to the run before it.
+    pub fn link(&self) -> i64 {
+        list_checksum(self.number, self.previous)
+    }
+
+    /// Covers every other column, so that no figure of a damaged row is ever shown.
     pub fn checksum(&self) -> i64 {
         let mut hasher = crc32fast::Hasher::new();
         let mut text = |text: Option<&str>| {
@@ -177,7 +183,7 @@ impl Stored {
         } = row.usage;
         let usage =
             [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros];
-        let numbers = [self.number, self.previous, row.created.0, ended.0, ended.1, row.entries];
+        let numbers = [self.number, row.created.0, ended.0, ended.1, row.entries];
         for number in numbers.into_iter().chain(counts).chain(usage) {
             hasher.update(&number.to_le_bytes());
         }
@@ -192,43 +198,43 @@ impl Stored {
     pub fn read(found: &Row<'_>) -> Result<Self, Error> {
         let number = found.get::<_, i64>(0).unwrap_or_default().cast_unsigned();
         let damaged = |what: String| Error::DamagedList { number, what };
-        let (stored, sum) = columns(found).map_err(|error| damaged(error.to_string()))?;
-        if stored.checksum() != sum {
+        let (stored, sums) = columns(found).map_err(|error| damaged(error.to_string()))?;
+        if [stored.link(), stored.checksum()] != sums {
             return Err(damaged("its row does not match its checksum".to_owned()));
         }
         Ok(stored)
     }
 }
 
-fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, i64)> {
+fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, [i64; 2])> {
     let wrong = |column: usize| rusqlite::Error::IntegralValueOutOfRange(column, 0);
     let big = |column| found.get::<_, i64>(column).map(i64::cast_unsigned);
     let text = |column| found.get::<_, Option<String>>(column);
-    let head: [u8; 32] = found.get(18)?;
+    let head: [u8; 32] = found.get(19)?;
     let row = RunRow {
-        id: RunId::parse(&found.get::<_, String>(2)?).ok_or_else(|| wrong(2))?,
-        status: status(&found.get::<_, String>(4)?).ok_or_else(|| wrong(4))?,
+        id: RunId::parse(&found.get::<_, String>(3)?).ok_or_else(|| wrong(3))?,
+        status: status(&found.get::<_, String>(5)?).ok_or_else(|| wrong(5))?,
         interrupted: false,
         live: false,
-        program: found.get(3)?,
-        created: Micros(big(5)?),
-        ended: found.get::<_, Option<i64>>(6)?.map(|at| Micros(at.cast_unsigned())),
-        tasks: found.get(7)?,
-        done: found.get(8)?,
-        failed: found.get(9)?,
+        program: found.get(4)?,
+        created: Micros(big(6)?),
+        ended: found.get::<_, Option<i64>>(7)?.map(|at| Micros(at.cast_unsigned())),
+        tasks: found.get(8)?,
+        done: found.get(9)?,
+        failed: found.get(10)?,
         usage: Usage {
-            input_tokens: big(10)?,
-            output_tokens: big(11)?,
-            cache_read_tokens: big(12)?,
-            cache_write_tokens: big(13)?,
-            usd_micros: big(14)?,
+            input_tokens: big(11)?,
+            output_tokens: big(12)?,
+            cache_read_tokens: big(13)?,
+            cache_write_tokens: big(14)?,
+            usd_micros: big(15)?,
         },
-        result: text(15)?,
-        error: text(16)?,
-        entries: big(17)?,
+        result: text(16)?,
+        error: text(17)?,
+        entries: big(18)?,
         head: Digest(head),
     };
-    Ok((Stored { number: big(0)?, previous: big(1)?, row }, found.get(19)?))
+    Ok((Stored { number: big(0)?, previous: big(1)?, row }, [found.get(2)?, found.get(20)?]))
 }
 
 fn status(word: &str) -> Option<RunStatus> {
