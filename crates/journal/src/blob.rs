@@ -6,7 +6,7 @@
 //! says at which places, so that no text that a model wrote is ever taken for a reference.
 
 use loopwright_types::Digest;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::ops::Range;
 
 /// Bytes of one reference: place in the body, length of the value, SHA-256 of it.
@@ -209,7 +209,10 @@ pub(crate) fn store(
 /// The value, if it is there; not checked.
 pub(crate) fn find(database: &Connection, digest: &Digest) -> rusqlite::Result<Option<Vec<u8>>> {
     let query = "SELECT bytes FROM blobs WHERE hash = ?1";
-    database.prepare_cached(query)?.query_row([digest.0.as_slice()], |row| row.get(0)).optional()
+    let mut statement = database.prepare_cached(query)?;
+    // Whatever type it has: what it is not, its digest shows.
+    let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_bytes()?.to_vec());
+    statement.query_row([digest.0.as_slice()], read).optional()
 }
 
 /// Forgets what a deleted run needed, up to so many values at a time, and the values that no other run

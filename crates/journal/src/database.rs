@@ -1,6 +1,7 @@
 //! The database: its tables, its format's number, and how connections to it are opened.
 
 use crate::directory;
+use crate::ends::Ends;
 use crate::error::Error;
 use crate::place::Place;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -16,9 +17,10 @@ const SCHEMA_VERSION: u32 = 2;
 
 /// What `sqlite_schema` holds, word for word: the tables of this version.
 const TABLES: [&str; 8] = [
-    // `newest` is the last link of the list of runs, `next` the number of the next run.
+    // `newest` is the last link of the list of runs, `next` the number of the next run, `asked` that of the
+    // last request, `waiting` the count of requests.
     "CREATE TABLE list(one INTEGER PRIMARY KEY, newest INTEGER NOT NULL, next INTEGER NOT NULL, \
-     checksum INTEGER NOT NULL)",
+     asked INTEGER NOT NULL, waiting INTEGER NOT NULL, checksum INTEGER NOT NULL)",
     // `previous` links each run to the one before it, so that a row that is lost is noticed. It has a
     // checksum of its own, `link`: it changes when a neighbour is deleted, whoever writes the run.
     "CREATE TABLE runs(number INTEGER PRIMARY KEY, previous INTEGER NOT NULL, \
@@ -117,8 +119,7 @@ fn make_tables(database: &Connection) -> rusqlite::Result<()> {
     for table in TABLES {
         database.execute_batch(table)?;
     }
-    let sum = crate::run::list_checksum(0, 1);
-    database.execute("INSERT INTO list VALUES(1, 0, 1, ?1)", [sum])?;
+    Ends::NEW.write(database)?;
     database.pragma_update(None, "application_id", APPLICATION_ID)?;
     database.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

@@ -273,7 +273,7 @@ impl<'a> Piece<'a> {
         if list.by_index(&self.stored.row.id)?.is_some() {
             return Err(Error::RunExists { run: self.stored.row.id.clone() });
         }
-        self.stored.previous = list.newest()?;
+        self.stored.previous = list.ends()?.newest;
         list.link(&self.stored)?;
         let options = &self.store.0.options;
         let lease = Lease::new(self.owner.name(), 1, options.now(), options.lease);

@@ -107,7 +107,10 @@ pub(crate) fn check(
             Err(CheckFailure::Lost(Error::Fenced { run, epoch, found: Some(lease.epoch) }))
         }
         Found::Missing => Err(CheckFailure::Lost(Error::Fenced { run, epoch, found: None })),
-        Found::Damaged => Err(CheckFailure::Lost(damaged(stored))),
+        found @ Found::Damaged => {
+            let fenced = Error::Fenced { run, epoch, found: None };
+            Err(CheckFailure::Lost(found.damage(stored).unwrap_or(fenced)))
+        }
     }
 }
 
@@ -125,8 +128,15 @@ impl From<rusqlite::Error> for CheckFailure {
     }
 }
 
-/// A lease that is not as it was written: nobody can tell who owns the run.
-pub(crate) fn damaged(stored: &Stored) -> Error {
-    let what = format!("the lease of run `{}` does not match its checksum", stored.row.id);
-    Error::DamagedList { number: stored.number, what }
+impl Found {
+    /// What to say where there is no lease that counts. A run has one as long as it is there, held or not.
+    pub fn damage(&self, stored: &Stored) -> Option<Error> {
+        let what = match self {
+            Self::Lease(_) => return None,
+            Self::Damaged => "does not match its checksum",
+            Self::Missing => "is gone",
+        };
+        let what = format!("the lease of run `{}` {what}", stored.row.id);
+        Some(Error::DamagedList { number: stored.number, what })
+    }
 }

@@ -5,12 +5,14 @@ mod commit; // group commit: one transaction, one sync, everyone told
 mod control; // what other processes ask of a run
 mod database; // tables, format, connections
 mod directory; // the data directory and its files
+mod ends; // where the list of runs begins
 mod error;
 mod export; // one run as one file
 mod frame; // that file's form
 mod import; // and back
 mod lease; // who may write a run
 mod list; // the rows of all runs
+mod open; // the ways to open a journal
 mod options;
 mod owner; // which processes live
 mod place; // a directory, or a path in a VFS

@@ -1,13 +1,14 @@
 //! The list of runs: newest first, each linked to the one before it, so that no hole goes unnoticed.
 
+use crate::ends::Ends;
 use crate::error::Error;
-use crate::lease::{Found, Lease, damaged};
+use crate::lease::{Found, Lease};
 use crate::place::Place;
 use crate::record::RUN_NUMBER_MAX;
-use crate::run::{COLUMNS, Stored, list_checksum};
+use crate::run::{COLUMNS, Stored};
 use loopwright_protocol::RunStart;
 use loopwright_types::{RunId, RunStatus};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
 use std::time::{Duration, Instant};
 
 /// Longest pause between two tries for the write lock. SQLite's own waiting goes up to 100 ms, which
@@ -59,32 +60,16 @@ impl List<'_> {
         Error::from_sqlite(&self.place.directory, error)
     }
 
-    /// The newest run's number and the next one to give.
-    fn ends(&self) -> Result<(u64, u64), Error> {
-        let query = "SELECT newest, next, checksum FROM list WHERE one = 1";
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found: Option<(i64, i64, i64)> = self
-            .database
-            .prepare_cached(query)
-            .and_then(|mut statement| statement.query_row([], read).optional())
-            .map_err(|e| self.fail(&e))?;
-        let damaged = |what: &str| Error::DamagedList { number: 0, what: what.to_owned() };
-        let (newest, next, sum) = found.ok_or_else(|| damaged("its first row is gone"))?;
-        let (newest, next) = (newest.cast_unsigned(), next.cast_unsigned());
-        if list_checksum(newest, next) != sum {
-            return Err(damaged("its first row does not match its checksum"));
-        }
-        Ok((newest, next))
+    /// Where the list begins.
+    ///
+    /// # Errors
+    /// When that is damaged or cannot be read.
+    pub fn ends(&self) -> Result<Ends, Error> {
+        Ends::read(self.database, self.place)
     }
 
-    fn set_ends(&self, newest: u64, next: u64) -> Result<(), Error> {
-        let update = "UPDATE list SET newest = ?1, next = ?2, checksum = ?3 WHERE one = 1";
-        let values = params![newest.cast_signed(), next.cast_signed(), list_checksum(newest, next)];
-        self.database
-            .prepare_cached(update)
-            .and_then(|mut statement| statement.execute(values))
-            .map(drop)
-            .map_err(|error| self.fail(&error))
+    fn set_ends(&self, ends: Ends) -> Result<(), Error> {
+        ends.write(self.database).map_err(|error| self.fail(&error))
     }
 
     fn one(&self, condition: &str, value: &dyn rusqlite::ToSql) -> Result<Option<Listed>, Error> {
@@ -114,12 +99,13 @@ impl List<'_> {
     /// # Errors
     /// When there are no more, or writing fails.
     pub fn next_number(&self) -> Result<u64, Error> {
-        let (newest, number) = self.ends()?;
+        let ends = self.ends()?;
+        let number = ends.next;
         if number > RUN_NUMBER_MAX {
             let cause = "this data directory has seen too many runs".to_owned();
             return Err(Error::Failed { path: self.place.directory.clone(), cause });
         }
-        self.set_ends(newest, number + 1)?;
+        self.set_ends(Ends { next: number + 1, ..ends })?;
         Ok(number)
     }
 
@@ -132,8 +118,7 @@ impl List<'_> {
             return Err(Error::RunExists { run: start.run.clone() });
         }
         let number = self.next_number()?;
-        let (newest, _) = self.ends()?;
-        let stored = Stored::begin(number, newest, start);
+        let stored = Stored::begin(number, self.ends()?.newest, start);
         self.link(&stored)?;
         Ok(stored)
     }
@@ -144,23 +129,14 @@ impl List<'_> {
     /// When writing fails.
     pub fn link(&self, stored: &Stored) -> Result<(), Error> {
         stored.insert(self.database).map_err(|error| self.fail(&error))?;
-        let (_, next) = self.ends()?;
-        self.set_ends(stored.number, next)
-    }
-
-    /// The number of the newest run; 0 for none.
-    ///
-    /// # Errors
-    /// When it is damaged or cannot be read.
-    pub fn newest(&self) -> Result<u64, Error> {
-        self.ends().map(|(newest, _)| newest)
+        self.set_ends(Ends { newest: stored.number, ..self.ends()? })
     }
 
     /// Takes a run out of the list, and its lease and requests with it; inside a transaction. Returns its
     /// number: its entries are still there.
     ///
     /// # Errors
-    /// When there is no such run, somebody records it or it is parked (unless `force`), or its row or its
+    /// When there is no such run, somebody records it (unless `force`), or its row or its
     /// neighbour's is damaged; nothing is changed then. Others when writing fails.
     pub fn unlink(
         &self,
@@ -174,17 +150,21 @@ impl List<'_> {
             Found::Lease(lease) if is_held(&lease) => {
                 return Err(Error::RunLive { run: run.row.id });
             }
-            Found::Damaged => return Err(damaged(&run)),
+            // Without a lease there is nobody to take it from.
             Found::Lease(_) | Found::Missing => {}
+            found @ Found::Damaged => return found.damage(&run).map_or(Ok(run.number), Err),
         }
         let after = self.one("previous = ?1", &run.number.cast_signed())?;
-        let (newest, next) = self.ends()?;
-        let newest = if newest == run.number { run.previous } else { newest };
+        let mut ends = self.ends()?;
+        if ends.newest == run.number {
+            ends.newest = run.previous;
+        }
         let number = run.number.cast_signed();
         let change = || {
-            for table in ["runs WHERE number", "leases WHERE run", "controls WHERE run"] {
-                self.database.execute(&format!("DELETE FROM {table} = ?1"), [number])?;
-            }
+            self.database.execute("DELETE FROM runs WHERE number = ?1", [number])?;
+            self.database.execute("DELETE FROM leases WHERE run = ?1", [number])?;
+            let asked = self.database.execute("DELETE FROM controls WHERE run = ?1", [number])?;
+            ends.waiting = ends.waiting.saturating_sub(asked as u64);
             if let Some(Listed { stored: after, .. }) = after {
                 let after = Stored { previous: run.previous, ..after };
                 let update = "UPDATE runs SET previous = ?2, link = ?3 WHERE number = ?1";
@@ -194,7 +174,7 @@ impl List<'_> {
             Ok(())
         };
         change().map_err(|error| self.fail(&error))?;
-        self.set_ends(newest, next)?;
+        self.set_ends(ends)?;
         Ok(run.number)
     }
 
@@ -240,7 +220,7 @@ impl List<'_> {
         let transaction = self.transaction()?;
         let mut walk = Walk { list: self, visit, expected: None, damage: Vec::new() };
         match self.ends() {
-            Ok((newest, _)) => walk.expected = Some(newest),
+            Ok(ends) => walk.expected = Some(ends.newest),
             Err(error) if error.is_damage() => walk.damage.push(error),
             Err(error) => return Err(error),
         }
@@ -302,9 +282,7 @@ impl<V: FnMut(Listed) -> bool> Walk<'_, V> {
                         self.hole(expected.max(number));
                     }
                     self.expected = Some(listed.stored.previous);
-                    if listed.lease == Found::Damaged {
-                        self.damage.push(damaged(&listed.stored));
-                    }
+                    self.damage.extend(listed.lease.damage(&listed.stored));
                     if !(self.visit)(listed) {
                         return Ok(());
                     }
@@ -328,7 +306,7 @@ impl<V: FnMut(Listed) -> bool> Walk<'_, V> {
     /// Names the stretch that cannot be read; returns a number below which reading may go on.
     fn next_readable(&mut self, below: i64, error: &Error) -> Option<i64> {
         let last = self.expected.map_or(below.cast_unsigned().saturating_sub(1), |next| next);
-        let last = last.min(self.list.ends().map_or(LOOKUPS_MAX, |(newest, _)| newest));
+        let last = last.min(self.list.ends().map_or(LOOKUPS_MAX, |ends| ends.newest));
         self.expected = None;
         let readable = (1..=last).rev().take(LOOKUPS_MAX as usize).find(|number| {
             let found = self.list.one("number = ?1", &number.cast_signed());

@@ -1,5 +1,6 @@
 //! The row that sums a run up: derived from its entries, kept in the same transaction as they are.
 
+use crate::ends::checksum;
 use crate::error::Error;
 use crate::record::{self, Content};
 use loopwright_protocol::{Entry, Outcome, RunFinish, RunStart, SettleEntry};
@@ -155,7 +156,7 @@ impl Stored {
 
     /// The checksum of the link to the run before it.
     pub fn link(&self) -> i64 {
-        list_checksum(self.number, self.previous)
+        checksum(&[self.number, self.previous])
     }
 
     /// Covers every other column, so that no figure of a damaged row is ever shown.
@@ -241,14 +242,6 @@ fn status(word: &str) -> Option<RunStatus> {
     use RunStatus::{Cancelled, Complete, Degraded, Failed, Parked, Running};
     let all = [Running, Complete, Degraded, Failed, Parked, Cancelled];
     all.into_iter().find(|status| status.as_str() == word)
-}
-
-/// The checksum of the one row of `list`.
-pub(crate) fn list_checksum(newest: u64, next: u64) -> i64 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&newest.to_le_bytes());
-    hasher.update(&next.to_le_bytes());
-    i64::from(hasher.finalize())
 }
 
 /// What deriving the row needs to remember of a run: which of its calls run subagents and are not settled.

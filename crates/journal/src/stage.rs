@@ -3,8 +3,9 @@
 use crate::blob;
 use crate::commit::{Answer, Batch, Committer, Live, WAIT_LONG, WAIT_SHORT};
 use crate::control::{self, Control, Receipt};
+use crate::ends::Ends;
 use crate::error::Error;
-use crate::lease::{self, Found, Lease};
+use crate::lease::{Found, Lease};
 use crate::list::{Listed, is_over};
 use crate::record::{self, Content};
 use crate::run::{Stored, Tasks};
@@ -138,17 +139,16 @@ impl Committer {
         if is_over(stored.row.status) && how != ResumeHow::Ended {
             return Err(Error::RunEnded { run: run.clone(), status: stored.row.status });
         }
-        let epoch = match lease {
-            Found::Damaged => return Err(lease::damaged(&stored)),
-            Found::Lease(lease) if self.owners.is_held(&lease, self.options.now()) => {
+        let epoch = match &lease {
+            Found::Lease(lease) if self.owners.is_held(lease, self.options.now()) => {
                 return Err(Error::RunLive { run: run.clone() });
             }
             Found::Lease(lease) => lease.epoch + 1,
-            Found::Missing => {
-                let what = format!("the lease of run `{run}` is gone");
-                return Err(Error::DamagedList { number: stored.number, what });
-            }
+            Found::Damaged | Found::Missing => 0,
         };
+        if let Some(damage) = lease.damage(&stored) {
+            return Err(damage);
+        }
         self.check_end(&stored)?;
         let row = &stored.row;
         // Counting again is only needed where a task may still be settled.
@@ -255,8 +255,14 @@ impl Committer {
         }
         let live = self.runs.get_mut(&handle).expect("it holds its lease");
         live.delivered.remove(&number);
-        control::remove(&self.database, live.stored.number, number)
-            .map_err(|error| self.fault(&error))
+        let (run, list) = (live.stored.number, self.list());
+        let removed = control::remove(&self.database, run, number);
+        if removed.map_err(|error| self.fault(&error))? {
+            let ends = list.ends()?;
+            let ends = Ends { waiting: ends.waiting.saturating_sub(1), ..ends };
+            ends.write(&self.database).map_err(|error| self.fault(&error))?;
+        }
+        Ok(())
     }
 
     fn request(
@@ -269,9 +275,9 @@ impl Committer {
         let found = self.begin(WAIT_SHORT, batch).and_then(|()| self.list().by_id(run));
         let found = found.and_then(|Listed { stored, lease }| match stored.row.status {
             status if is_over(status) => Err(Error::RunEnded { run: run.clone(), status }),
-            _ => Ok((stored.number, lease)),
+            _ => Ok((stored.number, lease, self.list().ends()?)),
         });
-        let (number, lease) = match found {
+        let (run, lease, ends) = match found {
             Ok(found) => found,
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -280,7 +286,10 @@ impl Committer {
         };
         let now = self.options.now();
         let live = matches!(&lease, Found::Lease(lease) if self.owners.is_held(lease, now));
-        let number = control::insert(&self.database, number, now, control)
+        let ends = Ends { asked: ends.asked + 1, waiting: ends.waiting + 1, ..ends };
+        let number = ends.asked;
+        control::insert(&self.database, number, run, now, control)
+            .and_then(|()| ends.write(&self.database))
             .map_err(|error| self.fault(&error))?;
         // Our own changes do not show in the number that tells of those of others.
         self.watch.look_now();

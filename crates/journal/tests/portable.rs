@@ -242,7 +242,7 @@ fn prune_clears_away_what_an_interrupted_deletion_left() {
                       DELETE FROM entries WHERE row < (2 << 40) + 30 AND row >= 2 << 40";
     database.execute_batch(statements).unwrap();
     let list = "UPDATE list SET newest = 1, checksum = ?1";
-    let sum = crc32fast::hash(&[1_u64.to_le_bytes(), 3_u64.to_le_bytes()].concat());
+    let sum = crc32fast::hash(&[1_u64, 3, 0, 0].map(u64::to_le_bytes).concat());
     database.execute(list, [sum]).unwrap();
     drop(database);
     std::fs::remove_file(data.join("journal.tail")).unwrap();

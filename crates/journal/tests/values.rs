@@ -95,7 +95,7 @@ fn whatever_is_recorded_comes_back_whatever_the_limit() {
         println!("seed {seed}");
         let mut draw = Draw(seed);
         let entries: Vec<Entry> =
-            (0..40).map(|call| answered(call, &draw_value(&mut draw, 3).to_string())).collect();
+            (0..40).map(|call| answered(call, &draw_value(&mut draw, 2).to_string())).collect();
         let heads = [64, 1024, 1 << 20].map(|inline_bytes_max| {
             let options = Options { inline_bytes_max, ..Options::default() };
             let path = directory.path().join(format!("{seed}-{inline_bytes_max}"));
