@@ -55,8 +55,7 @@ impl Committer {
         }
         let now = self.options.now();
         if is_due(self.watch.beaten, now, self.options.heartbeat()) {
-            self.watch.beaten = now;
-            self.beat();
+            self.beat(now);
         }
         if self.watch.now || is_due(self.watch.looked, now, LOOK) {
             self.watch.looked = now;
@@ -66,12 +65,12 @@ impl Committer {
         }
     }
 
-    /// Renews the leases of all runs.
-    fn beat(&mut self) {
+    /// Renews the leases of all runs; while another process holds the database, soon again.
+    fn beat(&mut self, now: Micros) {
         let mut batch = Batch::default();
-        let done = self.renew(&mut batch).and_then(|()| self.commit(&batch));
-        if let Err(error) = done {
-            self.give_up_unless_locked(error, batch);
+        match self.renew(&mut batch).and_then(|()| self.commit(&batch)) {
+            Ok(()) => self.watch.beaten = now,
+            Err(error) => self.give_up_unless_locked(error, batch),
         }
     }
 
@@ -117,7 +116,12 @@ impl Committer {
         if !self.watch.now && self.watch.version == Some(version) {
             return Ok(());
         }
-        let requests = control::all(&self.database).map_err(|error| self.fault(&error))?;
+        let requests = control::all(&self.database).map_err(|error| self.fault(&error));
+        let requests = match requests {
+            // Nobody can be asked anything then, which `Store::requests` says; the runs go on.
+            Err(error) if error.is_damage() => Vec::new(),
+            other => other?,
+        };
         (self.watch.version, self.watch.now) = (Some(version), false);
         for (number, request) in requests {
             // One that is damaged stays where it is: `Store::requests` names it.
