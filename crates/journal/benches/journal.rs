@@ -38,6 +38,12 @@ fn main() {
             "machine": machine(),
             "in_flight_1000_one_run": in_flight(&path.join("one"), 1, 5000),
             "cap_32_instant": capped(&path.join("instant"), Latency::none()),
+            "bulk_10000_tasks": bulk(&path.join("bulk")),
+            "read_back": read_back(&path.join("bulk")),
+            "resume_10000_tasks": resumed(&path.join("bulk")),
+            "crash_cycle": cycles(path),
+            "long_run_100000_entries": long_run(&path.join("long"), 100_000),
+            "large_values_64_mib": large_values(&path.join("large"), 64),
         });
         println!("{}", serde_json::to_string_pretty(&figures).expect("figures are plain JSON"));
         return;
@@ -52,6 +58,10 @@ fn main() {
         "cap_32_100_ms_spread_40_ms": capped(&path.join("spread"), Latency { ms: 80, spread_ms: 40 }),
         "bulk_10000_tasks": bulk(&path.join("bulk")),
         "read_back": read_back(&path.join("bulk")),
+        "resume_10000_tasks": resumed(&path.join("bulk")),
+        "crash_cycle": cycles(path),
+        "long_run_1000000_entries": long_run(&path.join("long"), 1_000_000),
+        "large_values_1_gib": large_values(&path.join("large"), 1024),
         "runs_10000": many_runs(&path.join("list")),
     });
     println!("{}", serde_json::to_string_pretty(&figures).expect("figures are plain JSON"));
@@ -312,9 +322,169 @@ fn bulk(directory: &Path) -> Value {
 fn read_back(directory: &Path) -> Value {
     let store = Store::open_read_only(directory).expect("a journal");
     let begin = Instant::now();
-    let verified = store.verify(&id("bulk")).expect("it is whole");
+    let entries = store.read(&id("bulk")).expect("it is there");
+    let count = entries.inspect(|entry| assert!(entry.is_ok())).count();
     let seconds = begin.elapsed().as_secs_f64();
-    json!({ "records": verified.count, "us_per_record": round(seconds * 1e6 / verified.count as f64) })
+    json!({
+        "records": count,
+        "us_per_record": round(seconds * 1e6 / count as f64),
+        "records_per_s": (count as f64 / seconds).round(),
+    })
+}
+
+/// Taking a run of 10,000 tasks up again, but for reading it.
+fn resumed(directory: &Path) -> Value {
+    let begin = Instant::now();
+    let store = Store::open(directory).expect("a journal");
+    let opened = begin.elapsed();
+    let (synced, _reports) = support::reports();
+    let writer = store.resume(&id("bulk"), synced).expect("nobody has it");
+    let all = begin.elapsed();
+    assert!(writer.entries() > u64::from(BULK_TASKS));
+    let ms = |time: Duration| round(time.as_secs_f64() * 1000.0);
+    json!({ "open_ms": ms(opened), "open_and_resume_ms": ms(all) })
+}
+
+/// The most memory that the process has held, in MiB; forgets what was before.
+fn peak_mib(forget: bool) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|text| text.trim().split(' ').next()?.parse::<f64>().ok());
+    if forget {
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+    }
+    round(kib.unwrap_or(0.0) / 1024.0)
+}
+
+/// A run of very many entries: recorded, read from its beginning, resumed.
+fn long_run(directory: &Path, entries: u32) -> Value {
+    let store = Store::open(directory).expect("a journal");
+    let (writer, reports) = create(&store, "long");
+    let begin = Instant::now();
+    peak_mib(true);
+    let mut appended: u64 = 0;
+    for tasks in (0..entries / 4).collect::<Vec<_>>().chunks(1000) {
+        let four = |task: &u32| [called(*task), attempt(*task), settled(*task, false), turn(*task)];
+        writer.append(tasks.iter().flat_map(four).collect());
+        appended += 4 * tasks.len() as u64;
+        // As an engine does, which waits for what it needs.
+        while reports.recv().expect("the journal lives").expect("it is durable") < appended {}
+    }
+    let recorded = begin.elapsed().as_secs_f64();
+    let recording_mib = peak_mib(true);
+    writer.close().expect("it is durable");
+    let begin = Instant::now();
+    let read = store.read(&id("long")).expect("it is there");
+    assert_eq!(read.inspect(|entry| assert!(entry.is_ok())).count() as u64, appended);
+    let seconds = begin.elapsed().as_secs_f64();
+    let reading_mib = peak_mib(true);
+    let begin = Instant::now();
+    let (synced, _reports) = support::reports();
+    store.resume(&id("long"), synced).expect("nobody has it").close().expect("it is durable");
+    json!({
+        "recorded_per_s": (appended as f64 / recorded).round(),
+        "recording_peak_mib": recording_mib,
+        "read_per_s": (appended as f64 / seconds).round(),
+        "reading_peak_mib": reading_mib,
+        "resume_ms": round(begin.elapsed().as_secs_f64() * 1000.0),
+    })
+}
+
+/// A run whose results are 1 MiB each and all different.
+fn large_values(directory: &Path, count: u32) -> Value {
+    let result = |call: u32| {
+        let text = format!("{call:08x}").repeat((1 << 20) / 8);
+        let Entry::Settled(mut entry) = settled(call, false) else { unreachable!() };
+        entry.outcome = loopwright_protocol::Outcome::Done(loopwright_protocol::Json::of(&text));
+        Entry::Settled(entry)
+    };
+    let store = Store::open(directory).expect("a journal");
+    let (writer, reports) = create(&store, "large");
+    let begin = Instant::now();
+    peak_mib(true);
+    for call in 0..count {
+        writer.append(vec![result(call)]);
+        // A few under way at once.
+        while call >= 4
+            && reports.recv().expect("it lives").expect("it is durable") < u64::from(call) - 4
+        {
+        }
+    }
+    writer.close().expect("it is durable");
+    let (recorded, recording_mib) = (begin.elapsed().as_secs_f64(), peak_mib(true));
+    let begin = Instant::now();
+    let read = store.read(&id("large")).expect("it is there");
+    assert_eq!(read.inspect(|entry| assert!(entry.is_ok())).count(), count as usize);
+    let (seconds, reading_mib) = (begin.elapsed().as_secs_f64(), peak_mib(true));
+    let file = directory.join("export");
+    store.export(&id("large"), &file).expect("it is whole");
+    let other = Store::open(&directory.join("other")).expect("a journal");
+    assert!(!other.import(&file).expect("it is whole").existed);
+    json!({
+        "recorded_mib_per_s": round(f64::from(count) / recorded),
+        "recording_peak_mib": recording_mib,
+        "read_mib_per_s": round(f64::from(count) / seconds),
+        "reading_peak_mib": reading_mib,
+        "export_and_import_peak_mib": peak_mib(false),
+    })
+}
+
+/// A store without a thread: made, used, dropped in the middle, opened again and read, as a simulated crash
+/// does it.
+fn cycles(directory: &Path) -> Value {
+    const ROUNDS: u32 = 400;
+    let time = |each: &mut dyn FnMut(u32)| {
+        // One thread does it all: processor time says more than the clock on a machine that others use.
+        let (begin, _) = processor_us();
+        (0..ROUNDS).for_each(&mut *each);
+        round((processor_us().0 - begin) / f64::from(ROUNDS))
+    };
+    let figures = |vfs: &str, directory: &Path| {
+        let open = |name: &str, round: u32, owner: &str| {
+            let options = loopwright_journal::Options {
+                owner: owner.to_owned(),
+                gone: std::sync::Arc::new(|_| true),
+                ..Default::default()
+            };
+            let path = directory.join(format!("{name}-{round}"));
+            Store::open_inline(vfs, &path, options).expect("a store")
+        };
+        let fresh = time(&mut |round| drop(open("fresh", round, "one")));
+        let kept = open("again", 0, "one");
+        drop(kept.create(&support::start("a"), Box::new(drop)).expect("a run"));
+        kept.commit();
+        let again = time(&mut |_| drop(open("again", 0, "two")));
+        drop(kept);
+        let mut commits = 0;
+        let cycle = time(&mut |round| {
+            let store = open("cycle", round, "one");
+            let (writer, _reports) = create(&store, "a");
+            for entry in support::whole_run("a", 8) {
+                writer.append(vec![entry]);
+                store.commit();
+            }
+            commits = store.stats().commits;
+            // A database in memory lives as long as somebody has it open.
+            let kept = (vfs == "memdb").then(|| store.clone());
+            drop((writer, store));
+            let store = open("cycle", round, "two");
+            drop(kept);
+            let (synced, _reports) = support::reports();
+            let resumed = store.resume_ended(&id("a"), synced).expect("it was given up");
+            assert_eq!(store.read(&id("a")).expect("a run").count() as u64, resumed.entries());
+            resumed.close().expect("it is durable");
+        });
+        json!({
+            "open_make_tables_close_processor_us": fresh,
+            "open_again_close_processor_us": again,
+            "cycle_processor_us": cycle,
+            "commits_in_a_cycle": commits,
+        })
+    };
+    json!({
+        "memdb": figures("memdb", Path::new("/bench")),
+        "unix": figures("unix", directory),
+    })
 }
 
 fn many_runs(directory: &Path) -> Value {

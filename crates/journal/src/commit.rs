@@ -1,20 +1,20 @@
 //! Group commit: everything that waits, of all runs, in one transaction with one sync.
 
+use crate::control::Listener;
 use crate::error::Error;
-use crate::list;
-use crate::owner::Owner;
-use crate::record;
+use crate::lease::{self, CheckFailure, Lease};
+use crate::list::{self, List};
+use crate::options::Options;
+use crate::owner::{Owner, Owners};
+use crate::place::Place;
 use crate::run::{Stored, Tasks};
-use crate::statements::Statements;
 use crate::tail::{Tail, TailFile};
-use crate::writer::{Counters, Message, Reply, Synced};
-use loopwright_protocol::{Entry, FORMAT_VERSION, RunStart};
-use loopwright_types::RunId;
+use crate::watch::Watch;
+use crate::writer::{Counters, Message, Parts, Synced};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Entries after which a transaction is committed although more are waiting: bounds how long the first
@@ -30,100 +30,135 @@ const COMMIT_BYTES_MAX: usize = 8 << 20;
 const CHECKPOINT_BYTES: usize = 16 << 20;
 
 /// How long a commit waits for a process that holds the write lock before the run is given up.
-const WAIT_LONG: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_LONG: Duration = Duration::from_secs(60);
 
 /// How long a run that is about to start waits for it.
-const WAIT_SHORT: Duration = Duration::from_secs(2);
+pub(crate) const WAIT_SHORT: Duration = Duration::from_secs(2);
 
 /// A run that is being written.
-struct Live {
-    stored: Stored,
-    tasks: Tasks,
-    synced: Synced,
+pub(crate) struct Live {
+    pub stored: Stored,
+    /// Compared with the stored one before anything is added.
+    pub epoch: u64,
+    pub tasks: Tasks,
+    pub synced: Synced,
+    pub listener: Option<Listener>,
+    /// Requests that the listener has and that are not acknowledged.
+    pub delivered: BTreeSet<u64>,
+    /// Why nothing more is written to it; it has been told.
+    pub failure: Option<Error>,
 }
+
+/// Somebody who waits for the transaction.
+pub(crate) type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// What one transaction did and whom to tell.
 #[derive(Default)]
-struct Batch {
-    begun: bool,
-    entries: usize,
-    bytes: usize,
-    /// Runs whose row changed, and whether by entries.
-    touched: BTreeMap<u64, bool>,
-    created: Vec<(u64, Reply<u64>)>,
-    answers: Vec<Reply<()>>,
-    closed: Vec<u64>,
+pub(crate) struct Batch {
+    pub begun: bool,
+    pub entries: usize,
+    pub bytes: usize,
+    /// Runs that hold their lease in this transaction and whose row is written, by handle, and whether
+    /// entries were added.
+    pub touched: BTreeMap<u64, bool>,
+    /// Handles that are of no use if the transaction fails.
+    pub begun_runs: Vec<u64>,
+    pub answers: Vec<Answer>,
+    pub closed: Vec<u64>,
 }
 
-/// The writer thread's state.
-pub(crate) struct Committer<'a> {
-    directory: &'a Path,
-    database: &'a Connection,
-    owner: &'a Owner,
-    tail: &'a TailFile,
-    counters: &'a Counters,
-    /// Made with the first transaction.
-    statements: Option<Statements<'a>>,
-    runs: BTreeMap<u64, Live>,
+/// The state of whoever writes: the store's thread, or its caller. Fields are dropped in this order: the
+/// last connection to close moves the log into the database and removes it, and only then is the
+/// directory free for others.
+pub(crate) struct Committer {
+    pub database: Connection,
+    pub tail: Option<TailFile>,
+    pub owner: Owner,
+    pub owners: Owners,
+    pub place: Place,
+    pub options: Options,
+    pub runs: BTreeMap<u64, Live>,
+    pub next_handle: u64,
+    pub watch: Watch,
+    counters: Arc<Counters>,
     /// Bytes in the log since the last checkpoint, roughly.
     logged: usize,
     failure: Option<Error>,
 }
 
-impl<'a> Committer<'a> {
-    pub fn new(
-        directory: &'a Path,
-        database: &'a Connection,
-        owner: &'a Owner,
-        tail: &'a TailFile,
-        counters: &'a Counters,
-    ) -> Self {
-        let (statements, runs) = (None, BTreeMap::new());
-        let (logged, failure) = (0, None);
-        Self { directory, database, owner, tail, counters, statements, runs, logged, failure }
+impl Committer {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { place, options, database, owner, tail, counters } = parts;
+        let owners = Owners::new(&place, &options);
+        Self {
+            database,
+            tail,
+            owner,
+            owners,
+            place,
+            options,
+            runs: BTreeMap::new(),
+            next_handle: 0,
+            watch: Watch::default(),
+            counters,
+            logged: 0,
+            failure: None,
+        }
     }
 
     /// Writes this message and all that wait behind it, then tells everyone.
-    pub fn round(&mut self, first: Message, inbox: &Receiver<Message>) {
+    pub fn round(&mut self, first: Message, next: &mut dyn FnMut() -> Option<Message>) {
         if let Some(error) = self.failure.clone() {
-            return self.refuse(first, &error);
+            return first.refuse(&error);
         }
         let mut batch = Batch::default();
-        match self.write(first, inbox, &mut batch) {
+        match self.write(first, next, &mut batch) {
             Ok(()) => self.report(batch),
             Err(error) => self.fail(error, batch),
         }
     }
 
-    /// Moves the log into the database before the thread ends.
+    /// Moves the log into the database before the store ends.
     pub fn finish(&mut self) {
         if self.failure.is_none() && self.logged > 0 {
             let _ = self.checkpoint();
         }
     }
 
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    pub fn list(&self) -> List<'_> {
+        List { database: &self.database, place: &self.place }
+    }
+
     fn write(
         &mut self,
         first: Message,
-        inbox: &Receiver<Message>,
+        next: &mut dyn FnMut() -> Option<Message>,
         batch: &mut Batch,
     ) -> Result<(), Error> {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            self.stage(message, batch)?;
+        let mut message = Some(first);
+        while let Some(staged) = message {
+            self.stage(staged, batch)?;
             if batch.entries >= COMMIT_ENTRIES_MAX || batch.bytes >= COMMIT_BYTES_MAX {
                 break;
             }
-            next = inbox.try_recv().ok();
+            message = next();
         }
+        self.commit(batch)
+    }
+
+    /// Ends the transaction, if one was begun.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), Error> {
         if !batch.begun {
             return Ok(());
         }
-        let statements = self.statements.as_mut().expect("a transaction was begun with them");
-        for run in batch.touched.keys() {
-            if let Some(live) = self.runs.get(run) {
-                let updated = statements.update(&live.stored);
-                updated.map_err(|error| Error::from_sqlite(self.directory, &error))?;
+        // The row of a run that was closed is written: somebody may have gone on with it since.
+        for handle in batch.touched.keys().filter(|handle| !batch.closed.contains(handle)) {
+            if let Some(live) = self.runs.get(handle) {
+                live.stored.update(&self.database).map_err(|error| self.fault(&error))?;
             }
         }
         self.execute("COMMIT")?;
@@ -133,144 +168,62 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    fn stage(&mut self, message: Message, batch: &mut Batch) -> Result<(), Error> {
-        match message {
-            Message::Create { start, synced, reply } => self.create(&start, synced, reply, batch),
-            Message::Append { run, entries } => self.append(run, &entries, batch),
-            Message::Close { run, reply } => self.close(run, reply, batch),
-            Message::Delete { run, reply } => self.delete(&run, reply, batch),
+    /// Begins the transaction unless it is begun.
+    pub fn begin(&self, wait: Duration, batch: &mut Batch) -> Result<(), Error> {
+        if !batch.begun {
+            list::begin(&self.database, wait).map_err(|e| self.fault(&e))?;
+            batch.begun = true;
         }
+        Ok(())
     }
 
-    fn append(&mut self, run: u64, entries: &[Entry], batch: &mut Batch) -> Result<(), Error> {
+    /// Whether the run may be written in this transaction, which is begun; one that may not is told why.
+    pub fn hold(&mut self, handle: u64, batch: &mut Batch) -> Result<bool, Error> {
+        match self.runs.get(&handle) {
+            Some(live) if live.failure.is_none() => {}
+            _ => return Ok(false),
+        }
         self.begin(WAIT_LONG, batch)?;
-        let Some(live) = self.runs.get_mut(&run) else { return Ok(()) };
-        let statements = self.statements.as_mut().expect("a transaction was begun with them");
-        for entry in entries {
-            let body = entry.encode();
-            let row = &mut live.stored.row;
-            if row.entries == record::PLACES_MAX {
-                let cause = format!("run `{}` has too many entries", row.id);
-                return Err(Error::Failed { path: self.directory.to_owned(), cause });
-            }
-            row.head = record::chain(&row.head, row.entries, FORMAT_VERSION, &body);
-            statements
-                .insert_entry(
-                    record::row_number(run, row.entries),
-                    FORMAT_VERSION,
-                    &row.head,
-                    &body,
-                )
-                .map_err(|error| Error::from_sqlite(self.directory, &error))?;
-            row.entries += 1;
-            batch.bytes += body.len();
-            live.tasks.apply(&mut live.stored, entry);
+        if batch.touched.contains_key(&handle) {
+            return Ok(true);
         }
-        batch.entries += entries.len();
-        batch.touched.insert(run, true);
-        Ok(())
-    }
-
-    fn create(
-        &mut self,
-        start: &RunStart,
-        synced: Synced,
-        reply: Reply<u64>,
-        batch: &mut Batch,
-    ) -> Result<(), Error> {
-        let staged = self
-            .begin(WAIT_SHORT, batch)
-            .and_then(|()| list::insert(self.database, self.directory, start, self.owner.name()));
-        match staged {
-            Ok(stored) => {
-                let number = stored.number;
-                self.runs.insert(number, Live { stored, tasks: Tasks::default(), synced });
-                batch.created.push((number, reply));
-                // Its row is in the database already; here it counts as a change to be marked.
-                batch.touched.entry(number).or_insert(false);
-                Ok(())
+        let live = self.runs.get_mut(&handle).expect("it was there");
+        match lease::check(&self.database, &live.stored, live.epoch) {
+            Ok(()) => {
+                batch.touched.insert(handle, false);
+                Ok(true)
             }
-            // These concern this run alone, and nothing was written for it.
-            Err(error @ (Error::Locked { .. } | Error::RunExists { .. })) => {
-                let _ = reply.send(Err(error));
-                Ok(())
+            Err(CheckFailure::Lost(error)) => {
+                live.fail(&error);
+                Ok(false)
             }
-            Err(error) => {
-                let _ = reply.send(Err(error.clone()));
-                Err(error)
-            }
+            Err(CheckFailure::Sqlite(error)) => Err(self.fault(&error)),
         }
     }
 
-    fn close(
-        &mut self,
-        run: u64,
-        reply: Option<Reply<()>>,
-        batch: &mut Batch,
-    ) -> Result<(), Error> {
-        batch.answers.extend(reply);
-        batch.closed.push(run);
-        // A run that has not ended loses its owner, so that it is not shown as running for ever.
-        if self.runs.get(&run).is_some_and(|live| live.stored.owner.is_some()) {
-            self.begin(WAIT_LONG, batch)?;
-            if let Some(live) = self.runs.get_mut(&run) {
-                live.stored.owner = None;
-            }
-            batch.touched.entry(run).or_insert(false);
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, run: &RunId, reply: Reply<()>, batch: &mut Batch) -> Result<(), Error> {
-        let planned = self
-            .begin(WAIT_SHORT, batch)
-            .and_then(|()| list::plan_deletion(self.database, self.directory, run));
-        let plan = match planned {
-            Ok(plan) => plan,
-            Err(error) => {
-                let _ = reply.send(Err(error));
-                return Ok(());
-            }
-        };
-        batch.answers.push(reply);
-        if !matches!(Tail::read(self.directory), Ok(Some(tail)) if tail.run != *run) {
-            self.tail.clear();
-        }
-        list::delete(self.database, self.directory, &plan)
-    }
-
-    fn begin(&mut self, wait: Duration, batch: &mut Batch) -> Result<(), Error> {
-        if batch.begun {
-            return Ok(());
-        }
-        if self.statements.is_none() {
-            let statements = Statements::prepare(self.database).map_err(|e| self.fault(&e))?;
-            self.statements = Some(statements);
-        }
-        list::begin(self.database, wait).map_err(|e| self.fault(&e))?;
-        batch.begun = true;
-        Ok(())
+    /// Gives this store's runs a lease that begins now.
+    pub fn lease(&self, epoch: u64) -> Lease {
+        Lease::new(self.owner.name(), epoch, self.options.now(), self.options.lease)
     }
 
     /// After a commit: the mark first, so that it can vouch for what is reported next.
     fn report(&mut self, batch: Batch) {
-        if let Some(live) = batch.touched.keys().next_back().and_then(|run| self.runs.get(run)) {
+        let last = batch.touched.keys().next_back().and_then(|handle| self.runs.get(handle));
+        if let (Some(live), Some(tail)) = (last, &self.tail) {
             let row = &live.stored.row;
-            self.tail.mark(&Tail { run: row.id.clone(), entries: row.entries, head: row.head });
+            tail.mark(&Tail { run: row.id.clone(), entries: row.entries, head: row.head });
         }
-        for (number, reply) in batch.created {
-            let _ = reply.send(Ok(number));
+        // Whoever began a run hears of that before the run hears anything.
+        for answer in batch.answers {
+            answer(Ok(()));
         }
-        for run in batch.touched.into_iter().filter_map(|(run, added)| added.then_some(run)) {
-            if let Some(live) = self.runs.get_mut(&run) {
+        for handle in batch.touched.into_iter().filter_map(|(run, added)| added.then_some(run)) {
+            if let Some(live) = self.runs.get_mut(&handle) {
                 (live.synced)(Ok(live.stored.row.entries));
             }
         }
-        for run in batch.closed {
-            self.runs.remove(&run);
-        }
-        for reply in batch.answers {
-            let _ = reply.send(Ok(()));
+        for handle in batch.closed {
+            self.runs.remove(&handle);
         }
         if self.logged >= CHECKPOINT_BYTES
             && let Err(error) = self.checkpoint()
@@ -293,37 +246,40 @@ impl<'a> Committer<'a> {
     }
 
     /// Nothing more is written. Every run is told once.
-    fn fail(&mut self, error: Error, batch: Batch) {
+    pub fn fail(&mut self, error: Error, batch: Batch) {
         let _ = self.database.execute_batch("ROLLBACK");
-        for (number, reply) in batch.created {
-            self.runs.remove(&number);
-            let _ = reply.send(Err(error.clone()));
+        for handle in &batch.begun_runs {
+            self.runs.remove(handle);
         }
         for live in self.runs.values_mut() {
-            (live.synced)(Err(error.clone()));
+            live.fail(&error);
         }
-        for reply in batch.answers {
-            let _ = reply.send(Err(error.clone()));
+        for answer in batch.answers {
+            answer(Err(error.clone()));
         }
         self.runs.clear();
         self.failure = Some(error);
     }
 
-    fn refuse(&mut self, message: Message, error: &Error) {
-        match message {
-            Message::Create { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Message::Close { reply: Some(reply), .. } | Message::Delete { reply, .. } => {
-                drop(reply.send(Err(error.clone())));
-            }
-            Message::Append { .. } | Message::Close { reply: None, .. } => {}
-        }
-    }
-
     fn execute(&self, statement: &str) -> Result<(), Error> {
-        self.database.execute_batch(statement).map_err(|error| self.fault(&error))
+        self.database
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(|error| self.fault(&error))
     }
 
-    fn fault(&self, error: &rusqlite::Error) -> Error {
-        Error::from_sqlite(self.directory, error)
+    pub fn fault(&self, error: &rusqlite::Error) -> Error {
+        Error::from_sqlite(&self.place.directory, error)
+    }
+}
+
+impl Live {
+    /// Nothing more is written to it; it is told once.
+    pub fn fail(&mut self, error: &Error) {
+        if self.failure.is_none() {
+            self.failure = Some(error.clone());
+            (self.synced)(Err(error.clone()));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a journal, as values a caller can tell apart.
 
-use loopwright_types::{Code, Diagnostic, RunId};
+use loopwright_types::{Code, Diagnostic, RunId, RunStatus};
 use rusqlite::ErrorCode;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,16 @@ pub enum Error {
         /// Its format.
         found: u32,
         /// The newest format known.
+        known: u32,
+    },
+    /// The database is of a format that was given up before the first release.
+    #[error("`{}` has format {found}, which this version no longer reads; it knows {known}", .path.display())]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format known.
         known: u32,
     },
     /// A record is of a version that this one does not know.
@@ -125,10 +135,62 @@ pub enum Error {
         run: RunId,
     },
     /// The run is being recorded by a live process.
-    #[error("run `{run}` is still running")]
+    #[error("run `{run}` is being recorded by another process")]
     RunLive {
         /// The run.
         run: RunId,
+    },
+    /// Another process has taken the run over, or it was deleted: nothing more is written to it from here.
+    #[error("run `{run}` was {}", taken(*.epoch, *.found))]
+    Fenced {
+        /// The run.
+        run: RunId,
+        /// The epoch that this process held.
+        epoch: u64,
+        /// The epoch now; none when the run is gone.
+        found: Option<u64>,
+    },
+    /// The run has ended and is not waiting for anything.
+    #[error("run `{run}` has ended: {}", .status.as_str())]
+    RunEnded {
+        /// The run.
+        run: RunId,
+        /// How.
+        status: RunStatus,
+    },
+    /// A file that should hold an exported run does not.
+    #[error("`{}`, byte {at}: {what}", .path.display())]
+    ExportDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes from its beginning.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file that holds an exported run, or should, cannot be read or written.
+    #[error("`{}` cannot be used: {cause}", .path.display())]
+    ExportFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// Something is where an export should go.
+    #[error("`{}` is already there", .path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The exported run was written by a newer version.
+    #[error("`{}` has export format {found}, this version knows {known}", .path.display())]
+    ExportNewer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format known.
+        known: u32,
     },
     /// The journal was opened to read.
     #[error("the journal was opened to read only")]
@@ -147,6 +209,13 @@ fn range(first: u64, last: u64) -> String {
     if first == last { format!("record {first}") } else { format!("records {first} to {last}") }
 }
 
+fn taken(epoch: u64, found: Option<u64>) -> String {
+    match found {
+        Some(found) => format!("taken over by another process (epoch {found}, not {epoch})"),
+        None => "deleted by another process".to_owned(),
+    }
+}
+
 impl Error {
     /// The stable code.
     pub fn code(&self) -> Code {
@@ -155,6 +224,7 @@ impl Error {
             | Self::ReadOnly { .. }
             | Self::Directory { .. }
             | Self::Foreign { .. }
+            | Self::Older { .. }
             | Self::Locked { .. }
             | Self::OpenedToRead => Code::DATA_DIR,
             Self::DiskFull { .. } => Code::DISK_FULL,
@@ -162,11 +232,18 @@ impl Error {
             | Self::DamagedList { .. }
             | Self::DamagedDatabase { .. }
             | Self::DamagedMark { .. } => Code::JOURNAL_DAMAGED,
-            Self::Newer { .. } | Self::NewerEntry { .. } => Code::JOURNAL_NEWER,
-            Self::RunUnknown { .. } | Self::RunAmbiguous { .. } => Code::RUN_UNKNOWN,
-            Self::RunExists { .. } | Self::RunLive { .. } | Self::Failed { .. } => {
-                Code::JOURNAL_FAILED
+            Self::Newer { .. } | Self::NewerEntry { .. } | Self::ExportNewer { .. } => {
+                Code::JOURNAL_NEWER
             }
+            Self::RunUnknown { .. } | Self::RunAmbiguous { .. } => Code::RUN_UNKNOWN,
+            Self::Failed { .. } => Code::JOURNAL_FAILED,
+            Self::RunLive { .. } => Code::RUN_LIVE,
+            Self::Fenced { .. } => Code::RUN_FENCED,
+            Self::RunEnded { .. } => Code::RUN_ENDED,
+            Self::RunExists { .. } => Code::RUN_EXISTS,
+            Self::ExportDamaged { .. } => Code::EXPORT_DAMAGED,
+            Self::ExportFile { .. } => Code::EXPORT_FILE,
+            Self::FileExists { .. } => Code::FILE_EXISTS,
         }
     }
 
@@ -191,7 +268,10 @@ impl Error {
             Self::DiskFull { .. } => {
                 "free some room, or choose a data directory on another disk with `--data-dir`; what was reported as done is kept"
             }
-            Self::Newer { .. } | Self::NewerEntry { .. } => {
+            Self::Older { .. } => {
+                "start a new directory with `--data-dir`; runs of a version that was never released cannot be read"
+            }
+            Self::Newer { .. } | Self::NewerEntry { .. } | Self::ExportNewer { .. } => {
                 "use the newer version of loopwright that wrote it, or another directory with `--data-dir`"
             }
             Self::Damaged { what, .. } if what == GONE => {
@@ -206,8 +286,19 @@ impl Error {
             Self::Locked { .. } => "end the process that holds it, or wait and try again",
             Self::RunUnknown { .. } => "`loopwright runs` lists the runs of this data directory",
             Self::RunAmbiguous { .. } => "give more of the id's characters",
-            Self::RunExists { .. } => "start the run under another id",
-            Self::RunLive { .. } => "wait for its end or stop it first",
+            Self::RunExists { .. } => {
+                "start the run under another id; an export of it can be imported into another directory with `--data-dir`"
+            }
+            Self::RunLive { .. } => {
+                "wait for its end, or stop it with `loopwright cancel` or `loopwright pause`; the lease of a process that no longer answers runs out after `journal.lease_ms`"
+            }
+            Self::Fenced { .. } => {
+                "nothing was written after that; watch the run where it is recorded now"
+            }
+            Self::RunEnded { .. } => "fork it, or resume it expressly although it has ended",
+            Self::ExportDamaged { .. } => "export the run again, or copy the file again",
+            Self::ExportFile { .. } => "check the path and its permissions",
+            Self::FileExists { .. } => "choose another name, or move the file away first",
             Self::OpenedToRead => "open the data directory for writing",
             Self::Failed { .. } => {
                 "look at the disk, then try again; what was reported as done is kept"

@@ -1,26 +1,62 @@
-//! Which process records a run, so that a crashed run is told from a running one.
+//! Which processes live, so that the runs of one that crashed need not wait for their leases to run out.
 //!
-//! Each process that writes holds a lock on a file of its own in `owners/`, and its runs name that file.
+//! Each process that writes holds a lock on a file of its own in `owners/`, and its leases name that file.
 //! The system drops the lock when the process ends, however it ends: no process id that could have been
 //! given to another process, nothing to compare after a restart of the machine, and it holds across
 //! containers that share the directory.
 
 use crate::directory::{self, OWNERS};
 use crate::error::Error;
+use crate::lease::Lease;
+use crate::options::Options;
+use crate::place::Place;
+use loopwright_types::Micros;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The lock of a live process; dropping it ends the ownership.
+/// The name that a store's leases carry and, in a directory, the lock that proves that its process lives;
+/// dropping it ends the ownership.
 pub(crate) struct Owner {
     name: String,
-    path: PathBuf,
-    _lock: File,
+    lock: Option<(PathBuf, File)>,
+}
+
+/// How a store finds out whether another one is gone.
+#[derive(Clone)]
+pub(crate) struct Owners {
+    place: Place,
+    options: Options,
+}
+
+impl Owners {
+    pub fn new(place: &Place, options: &Options) -> Self {
+        Self { place: place.clone(), options: options.clone() }
+    }
+
+    /// Whether the store of this name is known to be gone.
+    pub fn is_gone(&self, name: &str) -> bool {
+        if self.place.is_on_disk() {
+            !is_live(&self.place.directory, name)
+        } else {
+            (self.options.gone)(name)
+        }
+    }
+
+    /// Whether somebody records the run: the lease has not run out, and its owner is not known to be gone.
+    pub fn is_held(&self, lease: &Lease, now: Micros) -> bool {
+        lease.until > now && lease.owner.as_deref().is_some_and(|owner| !self.is_gone(owner))
+    }
 }
 
 impl Owner {
+    /// A name that the options give, for a store without files.
+    pub fn named(options: &Options) -> Self {
+        Self { name: options.owner.clone(), lock: None }
+    }
+
     /// Takes a new lock and clears away those that dead processes left.
     ///
     /// # Errors
@@ -49,12 +85,12 @@ impl Owner {
                 Ok(file)
             };
             let lock = lock().map_err(|error| Error::from_io(&owners, &error))?;
-            Ok(Self { name, path, _lock: lock })
+            Ok(Self { name, lock: Some((path, lock)) })
         };
         make().map_err(|error| blame(error, directory))
     }
 
-    /// The name that runs carry.
+    /// The name that leases carry.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -71,12 +107,14 @@ fn blame(error: Error, directory: &Path) -> Error {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if let Some((path, _)) = &self.lock {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
 /// Whether the process that took this lock still lives. A place without locks says yes.
-pub(crate) fn is_live(directory: &Path, name: &str) -> bool {
+fn is_live(directory: &Path, name: &str) -> bool {
     let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     fits && is_locked(&directory.join(OWNERS).join(name))
 }

@@ -1,13 +1,16 @@
 //! Reads a run's entries back, checking each record's checksum and its link in the chain on the way.
 
+use crate::blob::{self, Ref};
 use crate::database;
 use crate::error::Error;
-use crate::record;
+use crate::list::List;
+use crate::record::{self, Content};
 use crate::run::Stored;
 use crate::store::Shared;
 use loopwright_protocol::{Entry, FORMAT_VERSION};
 use loopwright_types::{Digest, RunId};
 use rusqlite::{Connection, Row};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -38,7 +41,7 @@ impl Reader {
             Some(database) => Some(database),
             None => {
                 let _alone = database::opening();
-                database::open_to_read(&shared.directory)?
+                database::open_to_read(&shared.place)?
             }
         };
         Ok(database.map(|database| Self { database: Some(database), shared: shared.clone() }))
@@ -58,58 +61,124 @@ impl Drop for Reader {
     }
 }
 
-/// One record that is as it was written, but for its chain.
-struct Record {
-    version: u16,
-    chain: Digest,
-    body: Vec<u8>,
-}
-
 /// The entries of one run in order, each with its number from 0. After an error it ends.
 pub struct Entries {
-    reader: Option<Reader>,
-    run: Stored,
-    next: u64,
-    chain: Digest,
+    cursor: Cursor,
     waiting: VecDeque<(u64, Entry)>,
     error: Option<Error>,
-    ended: bool,
 }
 
 impl Entries {
-    pub(crate) fn new(reader: Option<Reader>, run: Stored) -> Self {
-        let chain = record::chain_start(&run.row.id);
-        let waiting = VecDeque::new();
-        Self { reader, run, next: 0, chain, waiting, error: None, ended: false }
+    /// From the entry of number `first` on.
+    pub(crate) fn new(reader: Reader, run: Stored, first: u64) -> Result<Self, Error> {
+        let cursor = Cursor::new(reader, run, first)?;
+        Ok(Self { cursor, waiting: VecDeque::new(), error: None })
     }
 
-    fn fill(&mut self) -> Result<(), Error> {
-        let Some(reader) = &self.reader else { return Ok(()) };
-        let number = self.run.number;
-        let (first, end) = (self.next, self.run.row.entries);
-        let mut bytes = 0;
-        let (run, next, chain, waiting) =
-            (&self.run.row.id, &mut self.next, &mut self.chain, &mut self.waiting);
-        each_record(reader.database(), number, first, end, |row| {
-            let record = read_record(row, run, number, *next, end)?;
-            let linked = record::chain(chain, *next, record.version, &record.body);
-            let broken = |what: &str| damaged(run, *next, what);
-            if linked != record.chain {
-                return Err(broken("it does not follow from the record before it"));
+    /// How many entries the run had when reading began; the iterator ends there.
+    pub fn end(&self) -> u64 {
+        self.cursor.run.row.entries
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<(u64, Entry), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.waiting.is_empty() && self.error.is_none() {
+            let waiting = &mut self.waiting;
+            let stretch = self.cursor.stretch(|place, record| {
+                waiting.push_back((place, record.entry));
+                Ok(())
+            });
+            self.error = stretch.err();
+        }
+        match self.waiting.pop_front() {
+            Some(entry) => Some(Ok(entry)),
+            None => self.error.take().map(Err),
+        }
+    }
+}
+
+/// A record that was checked.
+pub(crate) struct Checked<'a> {
+    /// As it is stored.
+    pub content: Content<'a>,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// Reads the records of one run in order, a stretch at a time.
+pub(crate) struct Cursor {
+    pub reader: Reader,
+    pub run: Stored,
+    next: u64,
+    chain: Digest,
+    ended: bool,
+}
+
+impl Cursor {
+    /// From the entry of number `first` on, whose link is checked against the one stored before it.
+    pub fn new(reader: Reader, run: Stored, first: u64) -> Result<Self, Error> {
+        let next = first.min(run.row.entries);
+        let chain = match next.checked_sub(1) {
+            None => record::chain_start(&run.row.id),
+            Some(before) => {
+                record::chain_at(reader.database(), run.number, before).map_err(|error| {
+                    damaged(&run.row.id, before, &format!("cannot be read: {error}"))
+                })?
             }
-            let entry = Entry::decode(&record.body)
+        };
+        Ok(Self { reader, run, next, chain, ended: false })
+    }
+
+    /// Gives `visit` the next records, with their numbers; none at the end. An error ends the reading,
+    /// behind the records before it.
+    pub fn stretch(
+        &mut self,
+        mut visit: impl FnMut(u64, Checked<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.ended {
+            return Ok(());
+        }
+        if self.next == self.run.row.entries {
+            self.ended = true;
+            return if self.chain == self.run.row.head { Ok(()) } else { Err(self.end_of_chain()) };
+        }
+        let first = self.next;
+        let read = self.fill(&mut visit).and_then(|()| {
+            let last = self.run.row.entries - 1;
+            if self.next == first { Err(gone(&self.run.row.id, first, last)) } else { Ok(()) }
+        });
+        self.ended |= read.is_err();
+        read.map_err(|error| self.blame(error))
+    }
+
+    fn fill(
+        &mut self,
+        visit: &mut dyn FnMut(u64, Checked<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (number, first, end) = (self.run.number, self.next, self.run.row.entries);
+        let mut bytes = 0;
+        let (run, next, chain) = (&self.run.row.id, &mut self.next, &mut self.chain);
+        let database = self.reader.database();
+        let read = each_record(database, number, first, end, |row| {
+            let (content, stored) = read_record(row, run, number, *next, end)?;
+            let linked = content.chain(chain, *next);
+            let broken = |what: &str| damaged(run, *next, what);
+            if linked != stored {
+                return Err(broken("it does not follow from the record before it").into());
+            }
+            let body = whole_body(database, &content, broken)?;
+            let entry = Entry::decode(&body)
                 .map_err(|error| broken(&format!("cannot be read: {error}")))?;
-            bytes += record.body.len();
+            bytes += body.len();
+            visit(*next, Checked { content, entry })?;
             *chain = linked;
-            waiting.push_back((*next, entry));
             *next += 1;
             Ok(bytes < STRETCH_BYTES_MAX)
-        })
-        .map_err(|error| self.place(error))?;
-        if self.next == first {
-            return Err(gone(&self.run.row.id, first, end - 1));
-        }
-        Ok(())
+        });
+        read.map_err(|fault| self.place(fault))
     }
 
     /// An error of the database itself, said of the record that was to be read.
@@ -117,8 +186,7 @@ impl Entries {
         match fault {
             Fault::Known(error) => error,
             Fault::Sqlite(error) => {
-                let Some(reader) = &self.reader else { return self.end_of_chain() };
-                match Error::from_sqlite(&reader.shared.directory, &error) {
+                match Error::from_sqlite(&self.reader.shared.place.directory, &error) {
                     Error::DamagedDatabase { what, .. } => {
                         damaged(&self.run.row.id, self.next, &format!("cannot be read: {what}"))
                     }
@@ -135,34 +203,14 @@ impl Entries {
 
     /// A run that was deleted meanwhile is unknown, not damaged.
     fn blame(&self, error: Error) -> Error {
-        let Some(reader) = self.reader.as_ref().filter(|_| error.is_damage()) else { return error };
-        let id = &self.run.row.id;
-        match crate::list::by_id(reader.database(), &reader.shared.directory, id) {
+        if !error.is_damage() {
+            return error;
+        }
+        let list = List { database: self.reader.database(), place: &self.reader.shared.place };
+        match list.by_id(&self.run.row.id) {
             Err(unknown @ Error::RunUnknown { .. }) => unknown,
             _ => error,
         }
-    }
-}
-
-impl Iterator for Entries {
-    type Item = Result<(u64, Entry), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.waiting.is_empty() && !self.ended && self.error.is_none() {
-            if self.next < self.run.row.entries {
-                self.error = self.fill().err().map(|error| self.blame(error));
-            } else {
-                self.ended = true;
-                if self.chain != self.run.row.head {
-                    self.error = Some(self.end_of_chain());
-                }
-            }
-        }
-        if let Some(entry) = self.waiting.pop_front() {
-            return Some(Ok(entry));
-        }
-        self.ended |= self.error.is_some();
-        self.error.take().map(Err)
     }
 }
 
@@ -182,16 +230,18 @@ pub(crate) fn verify(mut entries: Entries) -> Result<Verified, Error> {
             Some(Ok(_)) => {}
             Some(Err(error)) => break error,
             None => {
-                let row = &entries.run.row;
+                let row = &entries.cursor.run.row;
                 return Ok(Verified { count: row.entries, head: row.head });
             }
         }
     };
-    if let (Error::Damaged { first, last, .. }, Some(reader)) = (&mut error, &entries.reader) {
-        let (run, number, end) = (&entries.run.row.id, entries.run.number, entries.run.row.entries);
+    if let Error::Damaged { first, last, .. } = &mut error {
+        let Stored { number, row, .. } = &entries.cursor.run;
+        let (run, number, end) = (&row.id, *number, row.entries);
+        let database = entries.cursor.reader.database();
         let good = |place: u64| {
             let mut found = false;
-            let read = each_record(reader.database(), number, place, place + 1, |row| {
+            let read = each_record(database, number, place, place + 1, |row| {
                 read_record(row, run, number, place, end)?;
                 found = true;
                 Ok(false)
@@ -204,7 +254,7 @@ pub(crate) fn verify(mut entries: Entries) -> Result<Verified, Error> {
     Err(error)
 }
 
-enum Fault {
+pub(crate) enum Fault {
     Known(Error),
     Sqlite(rusqlite::Error),
 }
@@ -227,12 +277,12 @@ fn each_record(
     number: u64,
     first: u64,
     end: u64,
-    mut visit: impl FnMut(&Row<'_>) -> Result<bool, Error>,
+    mut visit: impl FnMut(&Row<'_>) -> Result<bool, Fault>,
 ) -> Result<(), Fault> {
-    let query = "SELECT row, version, checksum, chain, body FROM entries \
+    let query = "SELECT row, version, checksum, task, chain, refs, body FROM entries \
                  WHERE row >= ?1 AND row < ?2 ORDER BY row LIMIT ?3";
     let (first, end) = (record::row_number(number, first), record::row_number(number, end));
-    let mut statement = database.prepare(query)?;
+    let mut statement = database.prepare_cached(query)?;
     let mut rows = statement.query([first, end, STRETCH_RECORDS_MAX])?;
     while let Some(row) = rows.next()? {
         if !visit(row)? {
@@ -242,14 +292,14 @@ fn each_record(
     Ok(())
 }
 
-/// Checks place, version and checksum of a stored record.
-fn read_record(
-    found: &Row<'_>,
+/// Checks place, version and checksum of a stored record; returns it with its link.
+fn read_record<'a>(
+    found: &'a Row<'_>,
     run: &RunId,
     number: u64,
     expected: u64,
     end: u64,
-) -> Result<Record, Error> {
+) -> Result<(Content<'a>, Digest), Error> {
     let broken =
         |error: rusqlite::Error| damaged(run, expected, &format!("cannot be read: {error}"));
     let row: i64 = found.get(0).map_err(broken)?;
@@ -260,22 +310,44 @@ fn read_record(
     if place > expected {
         return Err(gone(run, expected, place.min(end) - 1));
     }
-    let read = || -> rusqlite::Result<(u16, u32, [u8; 32], Vec<u8>)> {
-        let body = found.get_ref(4)?.as_str()?.as_bytes().to_vec();
-        Ok((found.get(1)?, found.get(2)?, found.get(3)?, body))
+    let read = || -> rusqlite::Result<(u32, [u8; 32], Content<'a>)> {
+        let refs = found.get_ref(5)?.as_blob_or_null()?.unwrap_or_default();
+        let body = found.get_ref(6)?.as_str()?.as_bytes();
+        let content = Content { version: found.get(1)?, task: found.get(3)?, refs, body };
+        Ok((found.get(2)?, found.get(4)?, content))
     };
-    let (version, sum, chain, body) = read().map_err(broken)?;
-    if record::checksum(row, version, &body) != sum {
+    let (sum, chain, content) = read().map_err(broken)?;
+    if content.checksum(row) != sum {
         return Err(damaged(run, expected, "the checksum does not match"));
     }
-    let (found, known) = (version, FORMAT_VERSION);
+    let (found, known) = (content.version, FORMAT_VERSION);
     if found > known {
         return Err(Error::NewerEntry { run: run.clone(), record: expected, found, known });
     }
     if found == 0 {
         return Err(damaged(run, expected, "no version"));
     }
-    Ok(Record { version, chain: Digest(chain), body })
+    Ok((content, Digest(chain)))
+}
+
+/// The body with its large values in their places.
+fn whole_body<'a>(
+    database: &Connection,
+    content: &Content<'a>,
+    broken: impl Fn(&str) -> Error,
+) -> Result<Cow<'a, [u8]>, Fault> {
+    if content.refs.is_empty() {
+        return Ok(Cow::Borrowed(content.body));
+    }
+    let misfit = || Fault::Known(broken("its references do not fit"));
+    let refs = Ref::read_all(content.refs).ok_or_else(misfit)?;
+    let value = |reference: &Ref| {
+        let said = |what: &str| broken(&format!("its value `sha256:{}` {what}", reference.digest));
+        let value = blob::find(database, &reference.digest)?.ok_or_else(|| said("is missing"))?;
+        let fits = value.len() as u64 == reference.length && Digest::of(&value) == reference.digest;
+        if fits { Ok(value) } else { Err(Fault::Known(said("is damaged"))) }
+    };
+    blob::unpack(content.body, &refs, value, misfit).map(Cow::Owned)
 }
 
 fn damaged(run: &RunId, place: u64, what: &str) -> Error {

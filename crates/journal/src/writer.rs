@@ -1,45 +1,96 @@
 //! A run's way into the journal, and the one thread of a store that writes.
 
 use crate::commit::Committer;
+use crate::control::{Control, Listener, Receipt};
 use crate::error::Error;
+use crate::options::Options;
 use crate::owner::Owner;
+use crate::place::Place;
 use crate::store::Shared;
 use crate::tail::TailFile;
 use loopwright_protocol::{Entry, RunStart};
 use loopwright_types::RunId;
 use rusqlite::Connection;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 
-/// Told how many entries of a run are durable after each commit that added some, or once why there will
-/// be no more. Called on the writer thread: it must neither wait nor panic.
+/// Told how many entries of a run are durable, those of before a resume included, after each commit that
+/// added some, or once why there will be no more. Called on the writer thread: it must neither wait nor
+/// panic.
 pub type Synced = Box<dyn FnMut(Result<u64, Error>) + Send>;
 
 pub(crate) type Reply<T> = SyncSender<Result<T, Error>>;
 
-/// What the writer thread is asked.
-pub(crate) enum Message {
-    Create { start: Box<RunStart>, synced: Synced, reply: Reply<u64> },
-    Append { run: u64, entries: Vec<Entry> },
-    Close { run: u64, reply: Option<Reply<()>> },
-    Delete { run: RunId, reply: Reply<()> },
+/// A run that may be written now.
+#[derive(Clone, Copy)]
+pub(crate) struct Begun {
+    pub handle: u64,
+    pub entries: u64,
+    pub epoch: u64,
 }
 
-/// Appends to one run. Dropping it closes the run without waiting.
+/// Which runs a resume continues.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResumeHow {
+    Unended,
+    Ended,
+}
+
+/// What the writer thread is asked.
+pub(crate) enum Message {
+    Create { start: Box<RunStart>, synced: Synced, reply: Reply<Begun> },
+    Resume { run: RunId, how: ResumeHow, synced: Synced, reply: Reply<Begun> },
+    Append { handle: u64, entries: Vec<Entry> },
+    Close { handle: u64, reply: Option<Reply<()>> },
+    Listen { handle: u64, listener: Listener },
+    Acknowledge { handle: u64, number: u64 },
+    Request { run: RunId, control: Control, reply: Reply<Receipt> },
+    Delete { run: RunId, force: bool, reply: Reply<u64> },
+    Sweep { number: u64, reply: Reply<bool> },
+}
+
+impl Message {
+    /// Tells whoever waits that nothing is written any more.
+    pub fn refuse(self, error: &Error) {
+        let error = Err(error.clone());
+        match self {
+            Self::Create { reply, .. } | Self::Resume { reply, .. } => {
+                drop(reply.send(error.map(|()| unreachable!())));
+            }
+            Self::Close { reply: Some(reply), .. } => drop(reply.send(error)),
+            Self::Request { reply, .. } => drop(reply.send(error.map(|()| unreachable!()))),
+            Self::Delete { reply, .. } => drop(reply.send(error.map(|()| unreachable!()))),
+            Self::Sweep { reply, .. } => drop(reply.send(error.map(|()| unreachable!()))),
+            Self::Append { .. }
+            | Self::Listen { .. }
+            | Self::Acknowledge { .. }
+            | Self::Close { reply: None, .. } => {}
+        }
+    }
+}
+
+/// Appends to one run. Dropping it gives the run up without waiting.
 pub struct Writer {
-    run: u64,
-    sender: Sender<Message>,
-    // Keeps the thread: it ends when the store and all its writers are gone.
+    begun: Begun,
     shared: Arc<Shared>,
     closed: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(run: u64, sender: Sender<Message>, shared: Arc<Shared>) -> Self {
-        Self { run, sender, shared, closed: false }
+    pub(crate) fn new(begun: Begun, shared: Arc<Shared>) -> Self {
+        Self { begun, shared, closed: false }
+    }
+
+    /// The entries that the run had when this writer began; the next one gets this number.
+    pub fn entries(&self) -> u64 {
+        self.begun.entries
+    }
+
+    /// How often the run has changed hands, from 1.
+    pub fn epoch(&self) -> u64 {
+        self.begun.epoch
     }
 
     /// Hands entries over, to become durable in this order; never waits for the disk. The callback given
@@ -47,26 +98,36 @@ impl Writer {
     pub fn append(&self, entries: Vec<Entry>) {
         if !entries.is_empty() {
             // The thread outlives this writer; had it panicked, `close` would say so.
-            let _ = self.sender.send(Message::Append { run: self.run, entries });
+            self.shared.send(Message::Append { handle: self.begun.handle, entries });
         }
+    }
+
+    /// Gives the requests that wait for the run, and those to come, to this callback.
+    pub fn listen(&self, listener: Listener) {
+        self.shared.send(Message::Listen { handle: self.begun.handle, listener });
+    }
+
+    /// Takes a request away that is done. It goes with the entries appended before or after those, never
+    /// without them: after a crash it is there again unless they are.
+    pub fn acknowledge(&self, request: u64) {
+        self.shared.send(Message::Acknowledge { handle: self.begun.handle, number: request });
     }
 
     /// Waits until everything appended is durable and gives the run up.
     ///
     /// # Errors
-    /// When an entry of this run could not be made durable.
+    /// When an entry of this run could not be made durable, [`Error::Fenced`] among the reasons.
     pub fn close(mut self) -> Result<(), Error> {
         self.closed = true;
-        let (reply, answer) = mpsc::sync_channel(1);
-        let _ = self.sender.send(Message::Close { run: self.run, reply: Some(reply) });
-        answer.recv().unwrap_or_else(|_| Err(self.shared.gone()))
+        let handle = self.begun.handle;
+        self.shared.ask(|reply| Message::Close { handle, reply: Some(reply) })
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.closed {
-            let _ = self.sender.send(Message::Close { run: self.run, reply: None });
+            self.shared.send(Message::Close { handle: self.begun.handle, reply: None });
         }
     }
 }
@@ -100,12 +161,13 @@ impl Counters {
     }
 }
 
-/// Everything the thread owns.
+/// Everything that whoever writes owns.
 pub(crate) struct Parts {
-    pub directory: PathBuf,
+    pub place: Place,
+    pub options: Options,
     pub database: Connection,
     pub owner: Owner,
-    pub tail: TailFile,
+    pub tail: Option<TailFile>,
     pub counters: Arc<Counters>,
 }
 
@@ -115,24 +177,26 @@ pub(crate) struct Parts {
 /// When the system gives no thread.
 pub(crate) fn start(parts: Parts) -> Result<(Sender<Message>, JoinHandle<()>), Error> {
     let (sender, inbox) = mpsc::channel();
-    let directory = parts.directory.clone();
+    let path = parts.place.directory.clone();
     std::thread::Builder::new()
         .name("journal".to_owned())
-        .spawn(move || write(parts, &inbox))
+        .spawn(move || write(Committer::new(parts), &inbox))
         .map(|thread| (sender, thread))
-        .map_err(|error| Error::Failed { path: directory, cause: error.to_string() })
+        .map_err(|error| Error::Failed { path, cause: error.to_string() })
 }
 
-fn write(parts: Parts, inbox: &Receiver<Message>) {
-    let Parts { directory, database, owner, tail, counters } = parts;
-    let mut committer = Committer::new(&directory, &database, &owner, &tail, &counters);
-    while let Ok(message) = inbox.recv() {
-        committer.round(message, inbox);
+fn write(mut committer: Committer, inbox: &Receiver<Message>) {
+    loop {
+        let message = match committer.pause() {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(pause) => inbox.recv_timeout(pause),
+        };
+        match message {
+            Ok(message) => committer.round(message, &mut || inbox.try_recv().ok()),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        committer.tend();
     }
     committer.finish();
-    drop(committer);
-    // The last connection to close moves the log into the database and removes it; only then is the
-    // directory free for others.
-    drop(database);
-    drop(owner);
 }

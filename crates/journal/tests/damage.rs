@@ -2,9 +2,9 @@
 
 mod support;
 
-use loopwright_journal::{Error, RunRow, Store};
-use loopwright_protocol::Entry;
-use loopwright_types::Code;
+use loopwright_journal::{Control, Error, Listing, Options, Request, RunRow, Store};
+use loopwright_protocol::{Entry, Json};
+use loopwright_types::{Code, GuestId};
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::{Draw, called, create, finished, id, read, record, turn, whole_run};
@@ -20,13 +20,18 @@ struct Original {
     files: BTreeMap<&'static str, Vec<u8>>,
     runs: BTreeMap<String, Vec<Entry>>,
     rows: Vec<RunRow>,
+    /// What is asked of one of them.
+    requests: Vec<Request>,
 }
 
 impl Original {
     fn make(killed: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut runs = BTreeMap::new();
-        let store = Store::open(directory.path()).unwrap();
+        // Small enough that the larger values are stored outside their records.
+        let options = || Options { inline_bytes_max: 4096, ..Options::default() };
+        let open = || Store::open_as(directory.path(), options()).unwrap();
+        let store = open();
         let big = |n: usize| finished(&format!("\"{}\"", "w".repeat(n)), 0, 0);
         for (run, tasks) in [("first", 40), ("second", 3), ("third", 25)] {
             let mut entries = whole_run(run, tasks);
@@ -35,7 +40,7 @@ impl Original {
             runs.insert(run.to_owned(), entries);
         }
         drop(store);
-        let store = Store::open(directory.path()).unwrap();
+        let store = open();
         let mut logged = |run: &str, entries: Vec<Entry>, chunk: usize| {
             let (writer, reports) = create(&store, run);
             for entries in entries.chunks(chunk) {
@@ -46,17 +51,25 @@ impl Original {
             writer
         };
         let one = logged("fourth", whole_run("fourth", 12), 5);
+        let asked = logged("asked", vec![called(0)], 1);
+        // Before the last entries: the mark vouches for what is before these.
+        for control in [Control::Pause, Control::Answer(Json::parse("[1]".to_owned()).unwrap())] {
+            store.request(&id("asked"), control).unwrap();
+        }
+        let requests = store.requests(&id("asked")).unwrap();
         let mut entries: Vec<Entry> = (0..40).map(called).collect();
         entries.extend((0..20).map(turn));
-        entries.push(big(20_000));
+        let error = Json::of(&"w".repeat(20_000));
+        entries.push(Entry::Dropped { guest: GuestId(0), error });
         let two = logged("fifth", entries, 4);
-        let rows = store.runs(99).unwrap();
+        let unowned = |row| RunRow { interrupted: false, live: false, ..row };
+        let rows = store.runs(99).unwrap().into_iter().map(unowned).collect();
         // Nothing writes now: the copies belong together.
-        let left = killed.then_some((store, one, two));
+        let left = killed.then_some((store, one, asked, two));
         let read = |name| Some((name, std::fs::read(directory.path().join(name)).ok()?));
         let files: BTreeMap<_, _> = FILES.into_iter().filter_map(read).collect();
         assert_eq!(files.contains_key(LOG), left.is_some());
-        Self { files, runs, rows }
+        Self { files, runs, rows, requests }
     }
 
     fn write(&self, directory: &Path) {
@@ -115,12 +128,13 @@ fn damage(directory: &Path, name: &str, draw: &mut Draw) -> String {
 /// Reads everything. `Ok` means that all is as it was; an error is the first that named the damage.
 fn examine(store: &Store, original: &Original, extra: usize) -> Result<(), Error> {
     let mut named = store.loss().cloned();
-    match store.runs(99) {
-        Ok(rows) => {
+    match store.list(99) {
+        Ok(Listing { rows, damage }) => {
+            named = named.or(damage.into_iter().next());
             let rows: Vec<RunRow> = rows
                 .into_iter()
                 .skip(extra)
-                .map(|row| RunRow { interrupted: false, ..row })
+                .map(|row| RunRow { interrupted: false, live: false, ..row })
                 .collect();
             let whole = named.is_some() || rows == original.rows;
             assert!(whole, "the list of runs has changed without a word: {rows:#?}");
@@ -155,10 +169,19 @@ fn examine(store: &Store, original: &Original, extra: usize) -> Result<(), Error
         assert!(!silent, "`{run}` is unknown and nothing is damaged");
         named = named.or(error);
     }
+    match store.requests(&id("asked")) {
+        Ok(requests) => {
+            let whole = named.is_some() || requests == original.requests;
+            assert!(whole, "requests have changed without a word: {requests:?}");
+        }
+        Err(error) => named = named.or(Some(error)),
+    }
     named.map_or(Ok(()), Err)
 }
 
 fn assert_named(error: &Error, how: &str) {
+    // Where the list is damaged that is said instead of that a run is unknown; where it is not, the run is
+    // one whose row was cut off with the log, and that was said before.
     let codes = [Code::JOURNAL_DAMAGED, Code::JOURNAL_NEWER, Code::DATA_DIR];
     assert!(codes.contains(&error.code()), "{how}: {error}");
 }
@@ -202,9 +225,40 @@ fn check(original: &Original, seed: u64, named: &mut u32) {
     if let Err(error) = examine(&store, original, 1) {
         assert_named(&error, &how);
     }
+    resume_and_move(&store, original, &how);
     match read(&store, "new") {
         Ok(entries) => assert_eq!(entries, whole_run("new", 20)),
         Err(error) => assert_named(&error, &how),
+    }
+}
+
+/// Goes on with the last run and moves the first one elsewhere: both work on what is whole or name what is
+/// not.
+fn resume_and_move(store: &Store, original: &Original, how: &str) {
+    let (synced, _reports) = support::reports();
+    match store.resume(&id("fifth"), synced) {
+        Ok(writer) => {
+            writer.append(vec![turn(99)]);
+            let closed = writer.close();
+            match closed.and_then(|()| read(store, "fifth")) {
+                Ok(entries) => {
+                    let (last, before) = entries.split_last().unwrap();
+                    assert_eq!((last, before), (&turn(99), original.runs["fifth"].as_slice()));
+                }
+                Err(error) => assert_named(&error, how),
+            }
+        }
+        Err(error) => assert_named(&error, how),
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("first");
+    match store.export(&id("first"), &file) {
+        Ok(_) => {
+            let other = Store::open(&elsewhere.path().join("data")).unwrap();
+            other.import(&file).unwrap();
+            assert_eq!(read(&other, "first").unwrap(), original.runs["first"]);
+        }
+        Err(error) => assert_named(&error, how),
     }
 }
 

@@ -140,10 +140,41 @@ fn a_journal_of_a_newer_version_is_refused() {
         assert_eq!(error.code(), Code::JOURNAL_NEWER);
         let text = shown(&error, directory.path());
         assert!(
-            text.starts_with("error[LW0804]: `DIR/journal.db` has format 9, this version knows 1"),
+            text.starts_with("error[LW0804]: `DIR/journal.db` has format 9, this version knows 2"),
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_journal_of_a_form_that_was_never_released_is_refused_and_not_called_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    record(&Store::open(directory.path()).unwrap(), "a", &whole_run("a", 1));
+    let file = directory.path().join("journal.db");
+    let database = rusqlite::Connection::open(&file).unwrap();
+    database.pragma_update(None, "user_version", 1).unwrap();
+    drop(database);
+    for error in
+        [Store::open(directory.path()).err(), Store::open_read_only(directory.path()).err()]
+    {
+        assert_eq!(error, Some(Error::Older { path: file.clone(), found: 1, known: 2 }));
+    }
+}
+
+#[test]
+fn a_store_that_only_reads_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    record(&Store::open(directory.path()).unwrap(), "a", &[support::started("a")]);
+    let store = Store::open_read_only(directory.path()).unwrap();
+    let (synced, _reports) = support::reports();
+    let errors = [
+        store.resume(&id("a"), synced).err(),
+        store.delete(&id("a")).err(),
+        store.prune(&loopwright_journal::Prune::default()).err(),
+        store.import(&directory.path().join("x")).err(),
+        store.request(&id("a"), loopwright_journal::Control::Pause).err(),
+    ];
+    assert!(errors.into_iter().all(|error| error == Some(Error::OpenedToRead)));
 }
 
 #[test]
@@ -158,6 +189,7 @@ fn an_entry_of_a_newer_version_is_refused_by_name() {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&place.to_le_bytes());
     hasher.update(&7_u16.to_le_bytes());
+    hasher.update(&1_i64.to_le_bytes()); // the column `task`: call 0
     hasher.update(body.as_bytes());
     let update = "UPDATE entries SET version = 7, checksum = ?2 WHERE row = ?1";
     database.execute(update, [place, i64::from(hasher.finalize())]).unwrap();
@@ -218,7 +250,15 @@ fn every_error_has_a_hint_and_speaks_in_one_lower_case_line() {
         Error::RunUnknown { name: "x".to_owned() },
         Error::RunAmbiguous { prefix: "x".to_owned(), candidates: vec![run.clone(), id("b")] },
         Error::RunExists { run: run.clone() },
-        Error::RunLive { run },
+        Error::RunLive { run: run.clone() },
+        Error::Fenced { run: run.clone(), epoch: 1, found: Some(2) },
+        Error::Fenced { run: run.clone(), epoch: 1, found: None },
+        Error::RunEnded { run, status: loopwright_types::RunStatus::Complete },
+        Error::Older { path: path.clone(), found: 1, known: 2 },
+        Error::ExportDamaged { path: path.clone(), at: 7, what: "ends early".to_owned() },
+        Error::ExportFile { path: path.clone(), cause: cause.clone() },
+        Error::FileExists { path: path.clone() },
+        Error::ExportNewer { path: path.clone(), found: 2, known: 1 },
         Error::OpenedToRead,
         Error::Failed { path, cause },
     ];

@@ -232,6 +232,89 @@ fn a_deleted_run_is_gone_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn a_run_goes_on_whole_while_its_neighbours_are_deleted() {
+    let (directory, store) = new_store();
+    for run in ["a", "b"] {
+        record(&store, run, &whole_run(run, 2));
+    }
+    let other = Store::open(&store_path(&directory)).unwrap();
+    let (writer, _reports) = create(&store, "c");
+    for (neighbour, place) in [("b", 0), ("a", 1)] {
+        other.delete(&id(neighbour)).unwrap();
+        writer.append(vec![turn(place)]);
+    }
+    writer.close().unwrap();
+    let listing = store.list(9).unwrap();
+    assert_eq!((listing.rows.len(), listing.damage), (1, Vec::new()));
+    assert_eq!(read(&store, "c").unwrap(), [turn(0), turn(1)]);
+}
+
+#[test]
+fn a_damaged_row_hides_no_other_run() {
+    let cases = [
+        ("UPDATE runs SET done = done + 1 WHERE number = 3", &["e", "d", "b", "a"][..], 1),
+        ("UPDATE runs SET previous = 1 WHERE number = 3", &["e", "d", "b", "a"], 1),
+        ("DELETE FROM runs WHERE number IN (2, 3)", &["e", "d", "a"], 1),
+        ("DELETE FROM runs WHERE number = 5", &["d", "c", "b", "a"], 1),
+        ("DELETE FROM runs WHERE number = 1", &["e", "d", "c", "b"], 1),
+        ("UPDATE runs SET status = 'x'", &[], 5),
+        ("UPDATE list SET newest = 3", &["e", "d", "c", "b", "a"], 1),
+        ("UPDATE leases SET epoch = 7 WHERE run = 2", &["e", "d", "c", "b", "a"], 1),
+        ("UPDATE runs SET id = 'x' WHERE number = 4", &["e", "c", "b", "a"], 1),
+    ];
+    for (statement, left, damage) in cases {
+        let (directory, store) = new_store();
+        for run in ["a", "b", "c", "d", "e"] {
+            record(&store, run, &whole_run(run, 1));
+        }
+        drop(store);
+        let path = store_path(&directory);
+        let database = rusqlite::Connection::open(path.join("journal.db")).unwrap();
+        database.execute_batch(statement).unwrap();
+        drop(database);
+        let store = Store::open_read_only(&path).unwrap();
+        let listing = store.list(9).unwrap();
+        let ids: Vec<_> = listing.rows.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(
+            (ids.as_slice(), listing.damage.len()),
+            (left, damage),
+            "{statement}: {listing:?}"
+        );
+        assert!(listing.damage.iter().all(Error::is_damage));
+        assert_eq!(store.runs(9).unwrap(), listing.rows);
+        for run in ["a", "b", "c", "d", "e"] {
+            let found = (store.find(run).is_ok(), read(&store, run).ok());
+            let whole = left.contains(&run).then(|| whole_run(run, 1));
+            assert_eq!(found, (whole.is_some(), whole), "{statement}: {run}");
+            // A run that cannot be seen is not said to be unknown.
+            assert!(store.find(run).err().is_none_or(|error| error.is_damage()), "{statement}");
+        }
+    }
+}
+
+#[test]
+fn a_run_is_found_although_the_index_of_ids_is_damaged() {
+    let (directory, store) = new_store();
+    for run in ["a", "b"] {
+        record(&store, run, &whole_run(run, 1));
+    }
+    drop(store);
+    let path = store_path(&directory).join("journal.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let page = "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'runs'";
+    let page: i64 = database.query_row(page, [], |row| row.get(0)).unwrap();
+    drop(database);
+    let at = usize::try_from(page - 1).unwrap() * 4096;
+    let cells = &mut bytes[at + 4000..at + 4096];
+    cells.iter_mut().filter(|byte| **byte == b'a').for_each(|byte| *byte = b'x');
+    std::fs::write(&path, bytes).unwrap();
+    let store = Store::open_read_only(&store_path(&directory)).unwrap();
+    assert_eq!(read(&store, "a").unwrap(), whole_run("a", 1));
+    assert_eq!(store.find("a").unwrap().id, id("a"));
+}
+
+#[test]
 fn what_the_journal_makes_is_private() {
     let (directory, store) = new_store();
     record(&store, "a", &whole_run("a", 1));

@@ -126,6 +126,12 @@ codes! {
     804 JOURNAL_NEWER "the journal was written by a newer version";
     805 RUN_UNKNOWN "there is no such run";
     806 JOURNAL_FAILED "the journal could not be written";
+    807 RUN_LIVE "a run is being recorded by another process";
+    808 RUN_FENCED "another process has taken a run over";
+    809 RUN_ENDED "a run has already ended";
+    810 RUN_EXISTS "a run is already recorded";
+    811 EXPORT_DAMAGED "an exported run is damaged";
+    812 EXPORT_FILE "the file of an exported run cannot be used";
     // 09xx: command line and settings.
     901 SETTING_UNKNOWN "a setting is not known";
     902 SETTING_INVALID "a setting's value does not fit";

@@ -91,6 +91,8 @@ settings! {
     "guest.value_bytes_max" integer(256, 1 << 28), "1000000", "Size of one JSON value that crosses between program and host.";
     "guest.value_depth_max" integer(4, 512), "128", "Nesting depth of one JSON value that crosses between program and host.";
     "guest.value_keys_max" integer(16, 10_000_000), "100000", "Object members and array elements of one JSON value that crosses between program and host.";
+    "journal.inline_bytes_max" integer(1024, 1 << 28), "65536", "Size of one recorded value above which it is stored once, by its SHA-256, for all calls and runs that have the same one.";
+    "journal.lease_ms" integer(1000, 3_600_000), "30000", "How long a run stays with a process that gives no sign of life before another may take it over; a sign is given every third of it. A process that is known to be gone is not waited for.";
     "mock.failure_rate" SettingKind::Fraction, "0", "Share of mock attempts that fail, drawn from `mock.seed`.";
     "mock.hostile_rate" SettingKind::Fraction, "0", "Share of mock answers that are hostile values: `__proto__` members, control characters, very long or wrongly typed text.";
     "mock.invalid_rate" SettingKind::Fraction, "0", "Share of mock answers that do not match their response schema.";

@@ -153,6 +153,16 @@ pub fn finished(result: &str, tasks: u32, done: u32) -> Entry {
     }))
 }
 
+/// A last entry that says no more than this.
+pub fn end(status: RunStatus) -> Entry {
+    let Entry::RunFinished(finish) = finished("null", 0, 0) else { unreachable!() };
+    Entry::RunFinished(Box::new(RunFinish { status, result: None, ..*finish }))
+}
+
+pub fn parked() -> Entry {
+    end(RunStatus::Parked)
+}
+
 /// A whole small run: `tasks` tasks, each called, attempted and settled.
 pub fn whole_run(run: &str, tasks: u32) -> Vec<Entry> {
     let mut entries = vec![started(run), turn(0)];
