@@ -1,0 +1,144 @@
+//! What went wrong, in words an author can act on. Every failure names its server.
+
+use loopwright_types::{Code, Failure, Reason};
+use rmcp::service::{ClientInitializeError, ServiceError};
+use std::error::Error;
+
+/// Longest text of a server that a message quotes, in characters.
+const QUOTE_CHARS_MAX: usize = 300;
+
+/// A server did not come up; nothing was sent.
+pub(crate) fn not_started(server: &str, cause: &str) -> Failure {
+    let message = format!("the MCP server `{server}` did not start: {cause}");
+    Failure::new(Reason::Provider, Code::MCP_NOT_STARTED, message).not_sent()
+}
+
+/// A server that was up is gone.
+pub(crate) fn lost(server: &str, cause: &str) -> Failure {
+    let message = format!("the connection to the MCP server `{server}` broke: {cause}");
+    let hint = "the call may have had its effect; the next call starts the server anew";
+    Failure::new(Reason::Provider, Code::MCP_LOST, message).hint(hint)
+}
+
+/// A server said something that the protocol does not allow.
+pub(crate) fn protocol(server: &str, cause: &str) -> Failure {
+    let message = format!("the MCP server `{server}` does not keep to the protocol: {cause}");
+    Failure::new(Reason::Provider, Code::MCP_PROTOCOL, message)
+        .hint("this is a fault of the server; a newer version of it may help")
+}
+
+/// Something a server sent is over a limit. `size` is in bytes where it is known.
+pub(crate) fn too_large(server: &str, what: &str, size: Option<usize>, setting: &str) -> Failure {
+    let size = size.map(|it| format!(" ({it} bytes)")).unwrap_or_default();
+    let message =
+        format!("{what} of the MCP server `{server}` is larger{size} than `{setting}` allows");
+    let hint = format!("ask for less at a time, or raise the setting `{setting}`");
+    Failure::new(Reason::Provider, Code::MCP_TOO_LARGE, message).hint(hint)
+}
+
+/// A server wants a token that we do not have.
+pub(crate) fn login(server: &str, cause: &str) -> Failure {
+    let message = format!("the MCP server `{server}` wants a login: {cause}");
+    let hint = format!("run `loopwright mcp login {server}`, or give it a header in `.mcp.json`");
+    Failure::new(Reason::Policy, Code::MCP_LOGIN, message).hint(hint).not_sent()
+}
+
+/// A server asked something that only a person could answer.
+pub(crate) fn input(server: &str, questions: &[String]) -> Failure {
+    let asked: Vec<String> = questions.iter().map(|it| format!("`{}`", line(it))).collect();
+    let asked = asked.join(", ");
+    let message = format!("the MCP server `{server}` asked for input during the call: {asked}");
+    let hint = "nobody answers questions here: give the tool all it needs in its arguments";
+    Failure::new(Reason::Policy, Code::MCP_INPUT, message).hint(hint)
+}
+
+/// A call was not answered in time.
+pub(crate) fn timeout(server: &str, what: &str, millis: u128, setting: &str) -> Failure {
+    let message =
+        format!("the MCP server `{server}` did not answer {what} within {millis} ms (`{setting}`)");
+    Failure::new(Reason::Timeout, Code::MCP_TIMEOUT, message)
+        .hint(format!("raise the setting `{setting}` if the server needs more time"))
+}
+
+/// The call was given up by whoever made it.
+pub(crate) fn cancelled(what: &str) -> Failure {
+    Failure::new(Reason::Cancelled, Code::CANCELLED, format!("the call of `{what}` was cancelled"))
+}
+
+/// The background thread is gone.
+pub(crate) fn ending(server: &str) -> Failure {
+    not_started(server, "the run is ending")
+}
+
+/// A request that failed; `ended` is what is known of how the server's process ended.
+pub(crate) fn of_service(server: &str, error: &ServiceError, ended: Option<String>) -> Failure {
+    if error.is_authorization_required() {
+        return login(server, "it refused the request without one (401)");
+    }
+    if let Some(challenge) = error.auth_challenge() {
+        return login(server, &format!("it wants more scopes: `{}`", line(challenge)));
+    }
+    match error {
+        ServiceError::McpError(data) => {
+            let said = line(&data.message);
+            let code = data.code.0;
+            let message = format!("the MCP server `{server}` answered with error {code}: {said}");
+            Failure::new(Reason::Provider, Code::MCP_ERROR, message)
+        }
+        ServiceError::TransportClosed => {
+            lost(server, &ended.unwrap_or_else(|| "it closed the connection".to_owned()))
+        }
+        ServiceError::UnexpectedResponse => {
+            protocol(server, "its answer is not one to the request")
+        }
+        other => lost(server, &ended.unwrap_or_else(|| causes(other))),
+    }
+}
+
+/// What a failed start says, without the layers of the library around it.
+pub(crate) fn of_start(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::ConnectionClosed(_) => "it closed the connection".to_owned(),
+        ClientInitializeError::JsonRpcError(data) => {
+            format!("it answered with error {}: {}", data.code.0, line(&data.message))
+        }
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => of_start(fallback),
+        ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. } => {
+            let speaks: Vec<&str> = server_supported.iter().map(|it| it.as_str()).collect();
+            format!("it speaks the revisions {}, none of which is known here", speaks.join(", "))
+        }
+        ClientInitializeError::ExpectedInitResult(_)
+        | ClientInitializeError::ExpectedInitResponse(_) => {
+            "its answer is not one to the first request".to_owned()
+        }
+        other => causes(other),
+    }
+}
+
+/// The innermost causes of an error, which are what a person can act on.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut all = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // Many layers repeat what they hold.
+        if !all.iter().any(|it| it.contains(&text)) {
+            all.push(text);
+        }
+        next = cause.source();
+    }
+    line(&all.join(": "))
+}
+
+/// Text of a server as one short line: it is data, and may hold anything.
+pub(crate) fn line(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|it| !it.is_empty())
+        .collect();
+    let joined = words.join(" ");
+    match joined.char_indices().nth(QUOTE_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &joined[..at]),
+        None => joined,
+    }
+}
