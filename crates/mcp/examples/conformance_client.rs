@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap_or_default();
     let context: Value = serde_json::from_str(&context).unwrap_or_default();
     let folder = tempfile::tempdir()?;
-    let oauth = oauth(&context);
+    let oauth = oauth(&scenario, &context);
     let file = json!({ "mcpServers": { "suite": { "type": "http", "url": url, "oauth": oauth } } });
     std::fs::write(folder.path().join(".mcp.json"), file.to_string())?;
     let settings = Settings::default();
@@ -43,13 +43,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What the suite gives a client beforehand. The address of the metadata document is the one it looks for.
-fn oauth(context: &Value) -> Value {
+fn oauth(scenario: &str, context: &Value) -> Value {
     let mut oauth = json!({
         "clientMetadataUrl": "https://conformance-test.local/client-metadata.json",
     });
     if let Some(id) = context.get("client_id") {
         oauth["clientId"] = id.clone();
         oauth["clientSecret"] = context.get("client_secret").cloned().unwrap_or_default();
+        if scenario.starts_with("auth/client-credentials") {
+            oauth["grant"] = json!("client_credentials");
+        }
     }
     oauth
 }
@@ -77,9 +80,16 @@ fn call_tools(servers: &Servers, context: &Value) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    for tool in servers.tools() {
+    let tools = servers.tools();
+    for tool in &tools {
         let schema: Value = tool.input.read().unwrap_or_default();
-        call_tool(servers, &tool.name, &Value::Object(sample(&schema)))?;
+        let mut args = sample(&schema);
+        // A scenario wants to see what became of another tool's schema.
+        let other = tools.iter().find(|it| it.name != tool.name);
+        if let (Some(argument), Some(other)) = (args.get_mut("schema"), other) {
+            *argument = other.input.read().unwrap_or_default();
+        }
+        call_tool(servers, &tool.name, &Value::Object(args))?;
     }
     Ok(())
 }

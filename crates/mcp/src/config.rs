@@ -63,6 +63,19 @@ pub struct OAuth {
     pub scopes: Vec<String>,
     /// Port of the loopback address that the browser is sent back to; 0 takes a free one.
     pub callback_port: u16,
+    /// Who consents.
+    pub grant: Grant,
+}
+
+/// Who consents to a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// A person, in a browser.
+    #[default]
+    AuthorizationCode,
+    /// Nobody: the client id and its secret are enough. There is no login; tokens are fetched when they are needed.
+    ClientCredentials,
 }
 
 impl fmt::Debug for Endpoint {
@@ -228,6 +241,11 @@ fn define(
     let mut oauth = raw.oauth.clone();
     for text in [&mut oauth.client_id, &mut oauth.client_secret, &mut oauth.client_metadata_url] {
         *text = text.as_deref().map(put_in).transpose()?;
+    }
+    let has_client = oauth.client_id.is_some() && oauth.client_secret.is_some();
+    if oauth.grant == Grant::ClientCredentials && !has_client {
+        let hint = "add `clientId` and `clientSecret` to `oauth`".to_owned();
+        return Err(("`client_credentials` needs a client".to_owned(), hint));
     }
     Ok(Some(Definition { name: name.to_owned(), endpoint, oauth, manifest: raw.loopwright }))
 }

@@ -2,15 +2,15 @@
 
 mod callback; // where the browser comes back to
 
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Grant};
 use crate::failure;
 use crate::server::Server;
 use crate::tokens::Tokens;
 use callback::Callback;
 use loopwright_types::{Code, Failure, Reason};
 use rmcp::transport::auth::{
-    AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession, OAuthClientConfig,
-    WWWAuthenticateParams,
+    AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession,
+    ClientCredentialsConfig, OAuthClientConfig, WWWAuthenticateParams,
 };
 use std::error::Error;
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub trait Browser: Send + Sync {
 pub(crate) async fn manager(server: &Server, url: &str) -> Result<AuthorizationManager, Failure> {
     let tokens = Tokens::new(server.tokens(), server.name(), url);
     let mut manager = new_manager(server, url, &tokens).await?;
+    if server.definition().oauth.grant == Grant::ClientCredentials {
+        fetch_token(server, url, &mut manager).await?;
+        return Ok(manager);
+    }
     let stored = tokens.credentials().map_err(|error| {
         failure::not_started(server.name(), &format!("its stored login cannot be read: {error}"))
     })?;
@@ -52,6 +56,33 @@ pub(crate) async fn manager(server: &Server, url: &str) -> Result<AuthorizationM
         Err(_) => manager = new_manager(server, url, &tokens).await?,
     }
     Ok(manager)
+}
+
+/// Gets a token for the configured client, without anybody's consent. Each connection gets its own: it costs a request.
+async fn fetch_token(
+    server: &Server,
+    url: &str,
+    manager: &mut AuthorizationManager,
+) -> Result<(), Failure> {
+    let refuse = |error: AuthError| refused(server, &error);
+    let challenge = server.challenge();
+    let resolved = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
+    manager.set_metadata(resolved.map_err(refuse)?.metadata);
+    let oauth = &server.definition().oauth;
+    let scopes = match oauth.scopes.is_empty() {
+        true => manager.select_initial_scopes(&[]).await,
+        false => oauth.scopes.clone(),
+    };
+    let config = ClientCredentialsConfig::ClientSecret {
+        client_id: oauth.client_id.clone().unwrap_or_default(),
+        client_secret: oauth.client_secret.clone().unwrap_or_default(),
+        scopes,
+        resource: Some(url.to_owned()),
+    };
+    manager.validate_client_credentials_metadata(&config).map_err(refuse)?;
+    manager.configure_client_credentials(&config).map_err(refuse)?;
+    manager.exchange_client_credentials(&config).await.map_err(refuse)?;
+    Ok(())
 }
 
 async fn new_manager(
@@ -75,6 +106,11 @@ pub(crate) async fn login(
         let cause = "it is a program on this machine, which needs none".to_owned();
         return Err(no_login(&server, &cause));
     };
+    if server.definition().oauth.grant == Grant::ClientCredentials {
+        // There is nobody to ask: the next connection fetches a token.
+        server.close().await;
+        return Ok(());
+    }
     let tokens = Tokens::new(server.tokens(), server.name(), url);
     if server.challenge().is_none() {
         // How a server wants its login is said by its refusal.

@@ -170,8 +170,8 @@ impl Server {
         let is_same = link.connection.as_ref().is_some_and(|it| Arc::ptr_eq(it, &connection));
         match code {
             None | Some(Code::TOOL_FAILED) if is_same => link.restarts = 0,
-            // Over HTTP nothing closes by itself: what broke is opened anew by the next call.
-            Some(Code::MCP_LOST) if is_same => {
+            // Over HTTP nothing closes by itself: what broke, or has an old token, is opened anew by the next call.
+            Some(Code::MCP_LOST | Code::MCP_LOGIN) if is_same => {
                 link.connection = None;
                 drop(link);
                 tokio::spawn(async move { connection.close().await });
