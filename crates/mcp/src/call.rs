@@ -24,6 +24,9 @@ const ROUNDS_MAX: usize = 10;
 /// How long the news that a call was cancelled may take to go out.
 const NEWS: Duration = Duration::from_secs(2);
 
+/// Turns of the runtime that what was read before an answer may take to be handed over.
+const TURNS: usize = 16;
+
 /// What is called.
 pub(crate) struct Call {
     /// The tool as programs name it.
@@ -140,6 +143,10 @@ async fn once(
         answered = handle.await_response() => Some(answered),
         Ok(()) = &mut call.cancelled => None,
     };
+    // Progress that came before the answer is handed over by tasks of their own, which are next in line.
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
     connection.inbox.forget(&token);
     match answered {
         Some(Ok(result)) => Ok(result),

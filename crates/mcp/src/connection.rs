@@ -96,6 +96,11 @@ impl Connection {
         let gave_up = Arc::new(AtomicBool::new(false));
         let limits = server.limits();
         let definition = server.definition();
+        let wait = match mode {
+            ClientLifecycleMode::Auto { .. } => limits.probe_timeout,
+            // There is nothing left to fall back to.
+            _ => limits.connect_timeout,
+        };
         let failed = |failure| NotUp { failure, next: None };
         match &definition.endpoint {
             Endpoint::Stdio { command, cwd, .. } => {
@@ -113,11 +118,10 @@ impl Connection {
                 *traces.process.lock().unwrap_or_else(PoisonError::into_inner) = kept;
                 let complaint = Arc::clone(&traces.complaint);
                 let stdio = Stdio::new(pipes, process, limits.message_bytes_max, complaint);
-                let probe = Probe::new(stdio, limits.probe_timeout, Arc::clone(&gave_up));
+                let probe = Probe::new(stdio, wait, Arc::clone(&gave_up));
                 Self::serve(server, traces, probe, mode, &gave_up).await
             }
             Endpoint::Http { url, headers } => {
-                let wait = limits.probe_timeout;
                 if http::has_credentials(headers) {
                     let transport = http::plain(url, headers, limits)
                         .map_err(|cause| failed(failure::not_started(server.name(), &cause)))?;

@@ -90,7 +90,7 @@ settings! {
     "guest.value_keys_max" integer(16, 10_000_000), "100000", "Object members and array elements of one JSON value that crosses between program and host.";
     "mcp.connect_timeout_ms" integer(1, 3_600_000), "30000", "Time for one MCP server to start, say what it speaks and list its tools.";
     "mcp.message_bytes_max" integer(1024, 1 << 30), "16777216", "Size of one message of an MCP server; a larger one fails the call it answers.";
-    "mcp.probe_timeout_ms" integer(1, 600_000), "3000", "How long an MCP server may leave the question unanswered which revisions it speaks, before the older handshake is tried.";
+    "mcp.probe_timeout_ms" integer(1, 600_000), "5000", "How long an MCP server may leave the question unanswered which revisions it speaks, before the older handshake is tried.";
     "mcp.result_bytes_max" integer(256, 1 << 28), "900000", "Size of one result of an MCP tool as JSON; a larger one fails the call.";
     "mcp.stderr_bytes_max" integer(0, 1 << 24), "16384", "How much of an MCP server's standard error is kept for error messages, its last bytes.";
     "mcp.timeout_ms" integer(1, 86_400_000), "60000", "How long a call of an MCP tool may give no sign of life; progress starts it anew.";

@@ -24,6 +24,8 @@ pub(super) struct Printer {
     named: BTreeMap<String, (String, Option<String>)>,
     done: Vec<(String, String)>,
     bytes: usize,
+    /// How deep braces are nested, for the margin.
+    level: usize,
 }
 
 impl Printer {
@@ -35,6 +37,7 @@ impl Printer {
             named: BTreeMap::new(),
             done: Vec::new(),
             bytes: 0,
+            level: 0,
         }
     }
 
@@ -162,13 +165,22 @@ impl Printer {
     }
 
     fn members(&mut self, map: &Map<String, Value>, depth: usize) -> String {
+        let none = Map::new();
+        let properties = map.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        match map.get("additionalProperties") {
+            Some(Value::Bool(false)) if properties.is_empty() => return "{}".to_owned(),
+            Some(schema @ Value::Object(_)) if properties.is_empty() => {
+                return format!("Record<string, {}>", self.schema(schema, depth + 1));
+            }
+            _ if properties.is_empty() => return "Record<string, unknown>".to_owned(),
+            _ => {}
+        }
         let required: Vec<&str> = match map.get("required") {
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        let none = Map::new();
-        let properties = map.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        let indent = "  ".repeat(depth + 2);
+        self.level += 1;
+        let indent = "  ".repeat(self.level + 1);
         let mut out = String::new();
         for (name, schema) in properties {
             if self.bytes > BYTES_MAX {
@@ -180,19 +192,12 @@ impl Printer {
             let text = self.schema(schema, depth + 1);
             let _ = writeln!(out, "{indent}{}{optional}: {text};", key(name));
         }
-        match map.get("additionalProperties") {
-            Some(Value::Bool(false)) if properties.is_empty() => return "{}".to_owned(),
-            Some(schema @ Value::Object(_)) if properties.is_empty() => {
-                return format!("Record<string, {}>", self.schema(schema, depth + 1));
-            }
+        if let Some(Value::Object(_)) = map.get("additionalProperties") {
             // Members with names would have to fit as well, so the type of the others is open.
-            Some(Value::Object(_)) => {
-                let _ = writeln!(out, "{indent}[others: string]: unknown;");
-            }
-            _ if properties.is_empty() => return "Record<string, unknown>".to_owned(),
-            _ => {}
+            let _ = writeln!(out, "{indent}[others: string]: unknown;");
         }
-        format!("{{\n{out}{}}}", "  ".repeat(depth + 1))
+        self.level -= 1;
+        format!("{{\n{out}{}}}", "  ".repeat(self.level + 1))
     }
 
     /// What is referred to inside the same schema gets a name; anything outside is not looked at.
