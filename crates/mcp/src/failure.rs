@@ -115,16 +115,14 @@ pub(crate) fn of_start(error: &ClientInitializeError) -> String {
     }
 }
 
-/// The innermost causes of an error, which are what a person can act on.
+/// The causes of an error from the outermost that says something of its own: most layers repeat what they hold.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut all = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        // Many layers repeat what they hold.
-        if !all.iter().any(|it| it.contains(&text)) {
-            all.push(text);
-        }
+        all.retain(|outer| !outer.contains(&text));
+        all.push(text);
         next = cause.source();
     }
     line(&all.join(": "))
