@@ -91,6 +91,9 @@ pub(crate) fn of_service(server: &str, error: &ServiceError, ended: Option<Strin
         ServiceError::UnexpectedResponse => {
             protocol(server, "its answer is not one to the request")
         }
+        ServiceError::TransportSend(sent) => {
+            lost(server, &ended.unwrap_or_else(|| causes(sent.error.as_ref())))
+        }
         other => lost(server, &ended.unwrap_or_else(|| causes(other))),
     }
 }
@@ -111,6 +114,7 @@ pub(crate) fn of_start(error: &ClientInitializeError) -> String {
         | ClientInitializeError::ExpectedInitResponse(_) => {
             "its answer is not one to the first request".to_owned()
         }
+        ClientInitializeError::TransportError { error, .. } => causes(error.error.as_ref()),
         other => causes(other),
     }
 }

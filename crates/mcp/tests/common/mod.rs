@@ -47,6 +47,7 @@ impl Scene {
         scene
     }
 
+    #[allow(clippy::needless_pass_by_value)] // calls read better with a literal
     pub fn call(&self, name: &str, args: Value) -> Result<Value, loopwright_types::Failure> {
         self.servers.call(name, &args, &|| false, &|_| ())
     }
