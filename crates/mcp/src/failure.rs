@@ -2,7 +2,10 @@
 
 use loopwright_types::{Code, Failure, Reason};
 use rmcp::service::{ClientInitializeError, ServiceError};
+use rmcp::transport::streamable_http_client::StreamableHttpError;
 use std::error::Error;
+
+type HttpError = StreamableHttpError<reqwest::Error>;
 
 /// Longest text of a server that a message quotes, in characters.
 const QUOTE_CHARS_MAX: usize = 300;
@@ -92,6 +95,15 @@ pub(crate) fn of_service(server: &str, error: &ServiceError, ended: Option<Strin
             protocol(server, "its answer is not one to the request")
         }
         ServiceError::TransportSend(sent) => {
+            let http = sent.error.downcast_ref();
+            if let Some(HttpError::SessionExpired) = http {
+                // The server does not know the session, so it did nothing.
+                let cause = "it has forgotten the session (404)";
+                return lost(server, cause).hint("the next call begins a new one").not_sent();
+            }
+            if let Some(HttpError::ResponseBodyTooLarge { .. }) = http {
+                return too_large(server, "an answer", None, "mcp.message_bytes_max");
+            }
             lost(server, &ended.unwrap_or_else(|| causes(sent.error.as_ref())))
         }
         other => lost(server, &ended.unwrap_or_else(|| causes(other))),
@@ -122,14 +134,22 @@ pub(crate) fn of_start(error: &ClientInitializeError) -> String {
 /// The causes of an error from the outermost that says something of its own: most layers repeat what they hold.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut all = vec![error.to_string()];
-    let mut next = error.source();
+    let mut next = source(error);
     while let Some(cause) = next {
         let text = cause.to_string();
         all.retain(|outer| !outer.contains(&text));
         all.push(text);
-        next = cause.source();
+        next = source(cause);
     }
     line(&all.join(": "))
+}
+
+fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref() {
+        // The library does not name this one as a source.
+        Some(HttpError::Client(cause)) => Some(cause),
+        _ => error.source(),
+    }
 }
 
 /// Text of a server as one short line: it is data, and may hold anything.
