@@ -160,7 +160,7 @@ impl Connection {
             Err(error) => {
                 let failure = Self::not_up(server, traces, &error).await;
                 let gave_up = gave_up.load(Ordering::Relaxed);
-                let next = (is_first && !refused(&error)).then(|| next(gave_up));
+                let next = (is_first && !failure::is_refused(&error)).then(|| next(gave_up));
                 Err(NotUp { failure, next })
             }
         }
@@ -170,7 +170,7 @@ impl Connection {
         if let Some(challenge) = error.auth_challenge() {
             server.challenged(challenge);
         }
-        if refused(error) {
+        if failure::is_refused(error) {
             return failure::login(server.name(), "it refused the first request without one");
         }
         let mut cause = failure::of_start(error);
@@ -250,8 +250,4 @@ fn next(gave_up: bool) -> ClientLifecycleMode {
         return ClientLifecycleMode::Discover { preferred_versions };
     }
     ClientLifecycleMode::Initialize
-}
-
-fn refused(error: &ClientInitializeError) -> bool {
-    error.is_authorization_required() || error.auth_challenge().is_some()
 }

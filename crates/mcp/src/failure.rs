@@ -75,7 +75,11 @@ pub(crate) fn ending(server: &str) -> Failure {
 
 /// A request that failed; `ended` is what is known of how the server's process ended.
 pub(crate) fn of_service(server: &str, error: &ServiceError, ended: Option<String>) -> Failure {
-    if error.is_authorization_required() {
+    let refused = match error {
+        ServiceError::TransportSend(sent) => is_unauthorized(sent.error.as_ref()),
+        _ => false,
+    };
+    if refused || error.is_authorization_required() {
         return login(server, "it refused the request without one (401)");
     }
     if let Some(challenge) = error.auth_challenge() {
@@ -110,6 +114,26 @@ pub(crate) fn of_service(server: &str, error: &ServiceError, ended: Option<Strin
     }
 }
 
+/// Whether a server refused a first request for want of a login.
+pub(crate) fn is_refused(error: &ClientInitializeError) -> bool {
+    let plain = match error {
+        ClientInitializeError::TransportError { error, .. } => {
+            is_unauthorized(error.error.as_ref())
+        }
+        _ => false,
+    };
+    plain || error.is_authorization_required() || error.auth_challenge().is_some()
+}
+
+/// Whether this is a 401 that did not say what it wants.
+fn is_unauthorized(error: &(dyn Error + 'static)) -> bool {
+    let said = match error.downcast_ref() {
+        Some(HttpError::UnexpectedServerResponse(said)) => said,
+        _ => return false,
+    };
+    said.starts_with("HTTP 401")
+}
+
 /// What a failed start says, without the layers of the library around it.
 pub(crate) fn of_start(error: &ClientInitializeError) -> String {
     match error {
@@ -141,7 +165,7 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
         all.push(text);
         next = source(cause);
     }
-    line(&all.join(": "))
+    line(&all.join(": ").replace("ServerJsonRpcMessage", "a message of the protocol"))
 }
 
 fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
