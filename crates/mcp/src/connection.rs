@@ -53,10 +53,34 @@ impl Traces {
     }
 }
 
-/// Why a start failed, and whether another way may do better.
+/// How a connection is begun.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By asking which revisions the server speaks, waiting so long for an answer; then by the older handshake.
+    Either(Duration),
+    /// By the older handshake.
+    Older,
+}
+
+impl Way {
+    fn mode(self) -> ClientLifecycleMode {
+        match self {
+            Self::Either(_) => ClientLifecycleMode::Auto {
+                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+                legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+            },
+            Self::Older => ClientLifecycleMode::Initialize,
+        }
+    }
+}
+
+/// Why a start failed.
 struct NotUp {
     failure: Failure,
-    next: Option<ClientLifecycleMode>,
+    /// No other way can do better.
+    is_final: bool,
+    /// The server did not say in time what it speaks.
+    gave_up: bool,
 }
 
 impl Connection {
@@ -73,35 +97,35 @@ impl Connection {
         })
     }
 
-    /// First the newer revision, with the older one on the same connection where the server says so; then, on a fresh
-    /// connection, what is left to try: some servers end when they read a message that they do not know.
+    /// First the newer revision, with the older one on the same connection where the server says so or is silent. Then,
+    /// on a fresh connection, the same with patience where the server was only slow; then the older one alone, for
+    /// servers that end when they read a message that they do not know.
     async fn open_any(server: &Arc<Server>, traces: &Traces) -> Result<Self, Failure> {
-        let auto = ClientLifecycleMode::Auto {
-            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
-        };
-        let first = match Self::attempt(server, traces, auto).await {
-            Ok(connection) => return Ok(connection),
-            Err(not_up) => not_up,
-        };
-        let Some(next) = first.next else { return Err(first.failure) };
-        Self::attempt(server, traces, next).await.map_err(|second| second.failure)
+        let limits = server.limits();
+        let mut way = Way::Either(limits.probe_timeout);
+        loop {
+            let not_up = match Self::attempt(server, traces, way).await {
+                Ok(connection) => return Ok(connection),
+                Err(not_up) => not_up,
+            };
+            way = match way {
+                _ if not_up.is_final => return Err(not_up.failure),
+                Way::Either(_) if not_up.gave_up => Way::Either(limits.connect_timeout),
+                Way::Either(_) => Way::Older,
+                Way::Older => return Err(not_up.failure),
+            };
+        }
     }
 
-    async fn attempt(
-        server: &Arc<Server>,
-        traces: &Traces,
-        mode: ClientLifecycleMode,
-    ) -> Result<Self, NotUp> {
+    async fn attempt(server: &Arc<Server>, traces: &Traces, way: Way) -> Result<Self, NotUp> {
         let gave_up = Arc::new(AtomicBool::new(false));
         let limits = server.limits();
         let definition = server.definition();
-        let wait = match mode {
-            ClientLifecycleMode::Auto { .. } => limits.probe_timeout,
-            // There is nothing left to fall back to.
-            _ => limits.connect_timeout,
+        let wait = match way {
+            Way::Either(wait) => wait,
+            Way::Older => limits.connect_timeout,
         };
-        let failed = |failure| NotUp { failure, next: None };
+        let failed = |failure| NotUp { failure, is_final: true, gave_up: false };
         match &definition.endpoint {
             Endpoint::Stdio { command, cwd, .. } => {
                 let started = Process::start(&definition.endpoint, limits);
@@ -119,18 +143,18 @@ impl Connection {
                 let complaint = Arc::clone(&traces.complaint);
                 let stdio = Stdio::new(pipes, process, limits.message_bytes_max, complaint);
                 let probe = Probe::new(stdio, wait, Arc::clone(&gave_up));
-                Self::serve(server, traces, probe, mode, &gave_up).await
+                Self::serve(server, traces, probe, way, &gave_up).await
             }
             Endpoint::Http { url, headers } => {
                 if http::has_credentials(headers) {
                     let transport = http::plain(url, headers, limits)
                         .map_err(|cause| failed(failure::not_started(server.name(), &cause)))?;
                     let probe = Probe::new(transport, wait, Arc::clone(&gave_up));
-                    return Self::serve(server, traces, probe, mode, &gave_up).await;
+                    return Self::serve(server, traces, probe, way, &gave_up).await;
                 }
                 let transport = http::authorised(server, url, headers).await.map_err(failed)?;
                 let probe = Probe::new(transport, wait, Arc::clone(&gave_up));
-                Self::serve(server, traces, probe, mode, &gave_up).await
+                Self::serve(server, traces, probe, way, &gave_up).await
             }
         }
     }
@@ -139,7 +163,7 @@ impl Connection {
         server: &Arc<Server>,
         traces: &Traces,
         transport: T,
-        mode: ClientLifecycleMode,
+        way: Way,
         gave_up: &AtomicBool,
     ) -> Result<Self, NotUp> {
         let inbox = Arc::new(Inbox::default());
@@ -148,8 +172,7 @@ impl Connection {
             inbox: Arc::clone(&inbox),
             answers: server.answers().cloned(),
         };
-        let is_first = matches!(mode, ClientLifecycleMode::Auto { .. });
-        match handler.serve_with_lifecycle(transport, mode).await {
+        match handler.serve_with_lifecycle(transport, way.mode()).await {
             Ok(service) => Ok(Self {
                 peer: service.peer().clone(),
                 inbox,
@@ -159,9 +182,8 @@ impl Connection {
             }),
             Err(error) => {
                 let failure = Self::not_up(server, traces, &error).await;
-                let gave_up = gave_up.load(Ordering::Relaxed);
-                let next = (is_first && !failure::is_refused(&error)).then(|| next(gave_up));
-                Err(NotUp { failure, next })
+                let is_final = failure::is_refused(&error);
+                Err(NotUp { failure, is_final, gave_up: gave_up.load(Ordering::Relaxed) })
             }
         }
     }
@@ -229,7 +251,7 @@ impl Connection {
             let Ok(mut subscription) = peer.listen(filter).await else { return };
             while let Ok(Some(_)) = subscription.next().await {
                 let Some(server) = server.upgrade() else { return };
-                server.list_changed(peer.clone());
+                server.list_changed();
             }
         });
     }
@@ -241,13 +263,4 @@ impl Connection {
             let _ = service.close_with_timeout(END).await;
         }
     }
-}
-
-/// What to try after the first way failed: the newer revision alone where the server was only slow to answer.
-fn next(gave_up: bool) -> ClientLifecycleMode {
-    if gave_up {
-        let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
-        return ClientLifecycleMode::Discover { preferred_versions };
-    }
-    ClientLifecycleMode::Initialize
 }

@@ -178,9 +178,9 @@ impl ClientHandler for Handler {
         }
     }
 
-    async fn on_tool_list_changed(&self, context: NotificationContext<RoleClient>) {
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
         if let Some(server) = self.server.upgrade() {
-            server.list_changed(context.peer);
+            server.list_changed();
         }
     }
 }

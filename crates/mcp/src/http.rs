@@ -41,7 +41,8 @@ pub(crate) async fn authorised(
 ) -> Result<StreamableHttpClientTransport<AuthClient<reqwest::Client>>, Failure> {
     let not_started = |cause: String| failure::not_started(server.name(), &cause);
     let config = config(url, headers, server.limits()).map_err(not_started)?;
-    let manager = login::manager(server, url).await?;
+    let tokens = server.tokens().ok_or_else(|| not_started("it has no address".to_owned()))?;
+    let manager = login::manager(server, url, &tokens).await?;
     let client = AuthClient::new(client().map_err(not_started)?, manager);
     Ok(StreamableHttpClientTransport::with_client(client, config))
 }

@@ -30,9 +30,12 @@ pub trait Browser: Send + Sync {
 }
 
 /// Knows the stored tokens of a server, and how to refresh them.
-pub(crate) async fn manager(server: &Server, url: &str) -> Result<AuthorizationManager, Failure> {
-    let tokens = Tokens::new(server.tokens(), server.name(), url);
-    let mut manager = new_manager(server, url, &tokens).await?;
+pub(crate) async fn manager(
+    server: &Server,
+    url: &str,
+    tokens: &Tokens,
+) -> Result<AuthorizationManager, Failure> {
+    let mut manager = new_manager(server, url, tokens).await?;
     if server.definition().oauth.grant == Grant::ClientCredentials {
         fetch_token(server, url, &mut manager).await?;
         return Ok(manager);
@@ -53,7 +56,7 @@ pub(crate) async fn manager(server: &Server, url: &str) -> Result<AuthorizationM
         }
         Ok(false) => {}
         // The token may do without: only its refresh needs the authorization server.
-        Err(_) => manager = new_manager(server, url, &tokens).await?,
+        Err(_) => manager = new_manager(server, url, tokens).await?,
     }
     Ok(manager)
 }
@@ -102,7 +105,9 @@ pub(crate) async fn login(
     browser: Arc<dyn Browser>,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let Endpoint::Http { url, .. } = &server.definition().endpoint else {
+    let (Endpoint::Http { url, .. }, Some(tokens)) =
+        (&server.definition().endpoint, server.tokens())
+    else {
         let cause = "it is a program on this machine, which needs none".to_owned();
         return Err(no_login(&server, &cause));
     };
@@ -111,7 +116,6 @@ pub(crate) async fn login(
         server.close().await;
         return Ok(());
     }
-    let tokens = Tokens::new(server.tokens(), server.name(), url);
     if server.challenge().is_none() {
         // How a server wants its login is said by its refusal.
         let _ = server.connected().await;
@@ -129,6 +133,7 @@ pub(crate) async fn login(
     })??;
     let exchanged = session.handle_callback_url(&address).await;
     exchanged.map_err(|error| refused(&server, &error))?;
+    server.satisfied();
     server.close().await;
     Ok(())
 }
@@ -234,8 +239,7 @@ async fn consent(
 
 /// Forgets the tokens.
 pub(crate) async fn logout(server: Arc<Server>) -> Result<(), Failure> {
-    if let Endpoint::Http { url, .. } = &server.definition().endpoint {
-        let tokens = Tokens::new(server.tokens(), server.name(), url);
+    if let Some(tokens) = server.tokens() {
         tokens.remove().map_err(|error| {
             no_login(&server, &format!("its tokens cannot be removed: {error}"))
         })?;

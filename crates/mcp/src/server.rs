@@ -1,15 +1,14 @@
 //! One server through its life: started when it is needed, started once more after it broke, ended with the run.
 
 use crate::call::{self, Call};
-use crate::config::Definition;
+use crate::config::{Definition, Endpoint};
 use crate::connection::Connection;
 use crate::failure;
 use crate::handler::Answers;
 use crate::limits::Limits;
 use crate::listing::{self, Listed, Tools};
+use crate::tokens::Tokens;
 use loopwright_types::{Code, Failure};
-use rmcp::RoleClient;
-use rmcp::service::Peer;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -93,26 +92,51 @@ impl Server {
         self.shared.answers.as_ref()
     }
 
-    pub(crate) fn tokens(&self) -> &std::path::Path {
-        &self.shared.tokens
+    /// The stored tokens of a server over HTTP.
+    pub(crate) fn tokens(&self) -> Option<Tokens> {
+        match &self.definition.endpoint {
+            Endpoint::Http { url, .. } => Some(Tokens::new(&self.shared.tokens, self.name(), url)),
+            Endpoint::Stdio { .. } => None,
+        }
     }
 
     /// Remembers how the server asked for a login.
     pub(crate) fn challenged(&self, challenge: &str) {
         *lock(&self.challenge) = Some(challenge.to_owned());
+        // The login may be done by another process: it should know which scopes were missing.
+        if let Some(tokens) = self.tokens() {
+            tokens.keep_challenge(Some(challenge));
+        }
     }
 
     /// How the server last asked for a login.
     pub(crate) fn challenge(&self) -> Option<String> {
-        lock(&self.challenge).clone()
+        let own = lock(&self.challenge).clone();
+        own.or_else(|| self.tokens()?.challenge())
     }
 
-    /// Starts it and lists its tools, which are pinned from then on. What is wrong with single tools is given.
+    /// The login is done.
+    pub(crate) fn satisfied(&self) {
+        *lock(&self.challenge) = None;
+        if let Some(tokens) = self.tokens() {
+            tokens.keep_challenge(None);
+        }
+    }
+
+    /// Starts it, if it is not up, and lists its tools, which are pinned from then on. What is wrong with single tools is given.
     pub(crate) async fn start(self: &Arc<Self>) -> Result<Vec<String>, Failure> {
         let mut link = self.link.lock().await;
-        let (connection, found) = self.open().await?;
-        link.connection = Some(connection);
-        link.was_up = true;
+        let up = link.connection.as_ref().filter(|it| !it.is_closed());
+        let found = match up {
+            Some(connection) => listing::tools(self.name(), connection, self.limits()).await?,
+            None => {
+                let (connection, found) = self.open().await?;
+                link.connection = Some(connection);
+                link.was_up = true;
+                found
+            }
+        };
+        drop(link);
         let mut list = lock(&self.list);
         list.current = by_name(found.tools);
         list.pinned = list.current.clone();
@@ -137,7 +161,8 @@ impl Server {
         if let Some(connection) = link.connection.as_ref().filter(|it| !it.is_closed()) {
             return Ok(Arc::clone(connection));
         }
-        if link.was_up && link.restarts > 0 {
+        let is_program = matches!(self.definition.endpoint, Endpoint::Stdio { .. });
+        if is_program && link.was_up && link.restarts > 0 {
             let cause = "it broke again after it had been started anew";
             return Err(failure::lost(self.name(), cause)
                 .hint("see what the server needs; it is not started a third time")
@@ -199,7 +224,7 @@ impl Server {
     }
 
     /// Lists the tools again, later: this is called while a message is being read.
-    pub(crate) fn list_changed(self: &Arc<Self>, _peer: Peer<RoleClient>) {
+    pub(crate) fn list_changed(self: &Arc<Self>) {
         let server = Arc::clone(self);
         tokio::spawn(async move {
             let connection = server.link.lock().await.connection.clone();

@@ -19,6 +19,9 @@ struct Content {
     /// Of a client that was registered at the last login.
     client_secret: Option<String>,
     credentials: Option<StoredCredentials>,
+    /// How the server asked for more than there is.
+    #[serde(default)]
+    challenge: Option<String>,
 }
 
 /// The tokens for one address.
@@ -79,6 +82,18 @@ impl Tokens {
     /// Keeps the secret of a client that was just registered.
     pub(crate) fn keep_client_secret(&self, secret: Option<String>) -> io::Result<()> {
         self.change(|content| content.client_secret = secret)
+    }
+
+    /// How the server last asked for more than there is.
+    pub(crate) fn challenge(&self) -> Option<String> {
+        self.read().ok()?.challenge
+    }
+
+    /// Keeps it, where there is a login at all. Without it the next login asks the server once more.
+    pub(crate) fn keep_challenge(&self, challenge: Option<&str>) {
+        if self.path.exists() {
+            let _ = self.change(|content| content.challenge = challenge.map(str::to_owned));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Content)) -> io::Result<()> {

@@ -13,124 +13,64 @@ fn load(text: &str) -> (Servers, Vec<Diagnostic>) {
     Servers::load(folder.path(), Options::new(&Settings::default(), folder.path()))
 }
 
+struct Case {
+    text: String,
+    /// Servers that are left.
+    left: usize,
+    code: Code,
+    expected: &'static str,
+    /// Line and column.
+    place: (u32, u32),
+}
+
+fn files() -> Vec<Case> {
+    let cases = [
+        ("{\n  \"mcpServers\": {,}\n}", "is not JSON: key must be a string", (2, 18)),
+        ("{\n  \"ä\": \"ö\" \"x\"}", "is not JSON: expected `,` or `}`", (2, 12)),
+        ("[]", "does not hold an object", (1, 1)),
+        ("{\n\"mcpServers\": []}", "no object under `mcpServers`", (2, 1)),
+    ];
+    let case = |(text, expected, place): (&str, _, _)| Case {
+        text: text.to_owned(),
+        left: 0,
+        code: Code::MCP_FILE,
+        expected,
+        place,
+    };
+    cases.map(case).into()
+}
+
+fn definitions() -> Vec<Case> {
+    let cases = [
+        ("7", "invalid type: integer `7`"),
+        ("{}", "neither `command` nor `url`"),
+        (r#"{"command": 7}"#, "invalid type: integer `7`, expected a string"),
+        (r#"{"command": "a", "url": "http://b/"}"#, "both `command` and `url`"),
+        (r#"{"type": "sse", "url": "http://b/"}"#, "transport `sse` was replaced"),
+        (r#"{"type": "http"}"#, "it has no `url`"),
+        (r#"{"type": "stdio", "url": "http://b/"}"#, "it has no `command`"),
+        (r#"{"type": "carrier-pigeon"}"#, "transport `carrier-pigeon` is not known"),
+        (r#"{"url": "file:///etc/passwd"}"#, "is not a web address"),
+        (r#"{"url": "http://ada:secret@b/"}"#, "holds a user or password"),
+        (r#"{"command": "${NO_SUCH_VARIABLE}"}"#, "`NO_SUCH_VARIABLE` is not set"),
+        (r#"{"command": "a", "loopwright": {"effect": "none"}}"#, "unknown field `effect`"),
+        (r#"{"command": "a", "loopwright": {"effects": "tiny"}}"#, "unknown variant `tiny`"),
+        (r#"{"url": "http://b/", "oauth": {"client_id": "x"}}"#, "unknown field `client_id`"),
+        (r#"{"url": "http://b/", "oauth": {"grant": "client_credentials"}}"#, "needs a client"),
+    ];
+    let case = |(server, expected): (&str, _)| {
+        let good = r#""good": {"command": "true"}"#;
+        let text =
+            format!("{{\n  \"mcpServers\": {{\n    {good},\n    \"bad\": {server}\n  }}\n}}");
+        Case { text, left: 1, code: Code::MCP_DEFINITION, expected, place: (4, 5) }
+    };
+    cases.map(case).into()
+}
+
 #[test]
 fn a_file_that_is_wrong_is_reported_with_its_place_and_good_servers_of_it_stay() {
-    let good = r#""good": {"command": "true"}"#;
-    let one = |server: &str| {
-        format!("{{\n  \"mcpServers\": {{\n    {good},\n    \"bad\": {server}\n  }}\n}}")
-    };
-    let cases = [
-        (
-            "{\n  \"mcpServers\": {,}\n}".to_owned(),
-            0,
-            Code::MCP_FILE,
-            "is not JSON: key must be a string",
-            (2, 18),
-        ),
-        (
-            "{\n  \"ä\": \"ö\" \"x\"}".to_owned(),
-            0,
-            Code::MCP_FILE,
-            "is not JSON: expected `,` or `}`",
-            (2, 12),
-        ),
-        ("[]".to_owned(), 0, Code::MCP_FILE, "does not hold an object", (1, 1)),
-        (
-            "{\n\"mcpServers\": []}".to_owned(),
-            0,
-            Code::MCP_FILE,
-            "no object under `mcpServers`",
-            (2, 1),
-        ),
-        (one("7"), 1, Code::MCP_DEFINITION, "invalid type: integer `7`", (4, 5)),
-        (one("{}"), 1, Code::MCP_DEFINITION, "neither `command` nor `url`", (4, 5)),
-        (
-            one(r#"{"command": 7}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "invalid type: integer `7`, expected a string",
-            (4, 5),
-        ),
-        (
-            one(r#"{"command": "a", "url": "http://b/"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "both `command` and `url`",
-            (4, 5),
-        ),
-        (
-            one(r#"{"type": "sse", "url": "http://b/"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "transport `sse` was replaced",
-            (4, 5),
-        ),
-        (one(r#"{"type": "http"}"#), 1, Code::MCP_DEFINITION, "it has no `url`", (4, 5)),
-        (
-            one(r#"{"type": "stdio", "url": "http://b/"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "it has no `command`",
-            (4, 5),
-        ),
-        (
-            one(r#"{"type": "carrier-pigeon"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "transport `carrier-pigeon` is not known",
-            (4, 5),
-        ),
-        (
-            one(r#"{"url": "file:///etc/passwd"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "is not a web address",
-            (4, 5),
-        ),
-        (
-            one(r#"{"url": "http://ada:secret@b/"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "holds a user or password",
-            (4, 5),
-        ),
-        (
-            one(r#"{"command": "${NO_SUCH_VARIABLE}"}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "`NO_SUCH_VARIABLE` is not set",
-            (4, 5),
-        ),
-        (
-            one(r#"{"command": "a", "loopwright": {"effect": "none"}}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "unknown field `effect`",
-            (4, 5),
-        ),
-        (
-            one(r#"{"command": "a", "loopwright": {"effects": "tiny"}}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "unknown variant `tiny`",
-            (4, 5),
-        ),
-        (
-            one(r#"{"url": "http://b/", "oauth": {"client_id": "x"}}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "unknown field `client_id`",
-            (4, 5),
-        ),
-        (
-            one(r#"{"url": "http://b/", "oauth": {"grant": "client_credentials"}}"#),
-            1,
-            Code::MCP_DEFINITION,
-            "needs a client",
-            (4, 5),
-        ),
-    ];
-    for (text, left, code, expected, (line, column)) in cases {
+    for case in files().into_iter().chain(definitions()) {
+        let Case { text, left, code, expected, place } = case;
         let (servers, diagnostics) = load(&text);
         let [one] = diagnostics.as_slice() else { panic!("{text}: {diagnostics:?}") };
         assert_eq!(one.code, code, "{text}");
@@ -139,7 +79,7 @@ fn a_file_that_is_wrong_is_reported_with_its_place_and_good_servers_of_it_stay()
         let at = one.location.as_ref().unwrap();
         assert_eq!(
             (at.file.as_str(), at.position.line, at.position.column),
-            (".mcp.json", line, column),
+            (".mcp.json", place.0, place.1),
             "{one}"
         );
         assert_eq!(servers.definitions().count(), left, "{text}");

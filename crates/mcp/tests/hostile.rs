@@ -45,15 +45,16 @@ fn a_server_that_does_not_start_is_reported_with_its_reason_and_the_others_are_t
         (server(&["hang-on-list"]), "`tools/list` within 1000 ms"),
         (server(&["list-number"]), "its answer to `tools/list` holds no list of tools"),
     ];
-    let settings = [
-        ("mcp.connect_timeout_ms", "1500"),
-        ("mcp.probe_timeout_ms", "500"),
-        ("mcp.timeout_ms", "1000"),
-        ("mcp.message_bytes_max", "65536"),
-    ];
     for (bad, expected) in cases {
-        let mut scene = Scene::load(&json!({ "bad": bad }), &settings);
-        scene.diagnostics.extend(scene.servers.connect_all());
+        // Only what never answers is waited for: a loaded machine is slow to start the others.
+        let hangs = bad["args"].to_string().contains("hang");
+        let settings = [
+            ("mcp.message_bytes_max", "65536"),
+            ("mcp.connect_timeout_ms", if expected.contains("1500 ms") { "1500" } else { "8000" }),
+            ("mcp.probe_timeout_ms", if hangs { "500" } else { "5000" }),
+            ("mcp.timeout_ms", if hangs { "1000" } else { "60000" }),
+        ];
+        let scene = Scene::start(&json!({ "bad": bad }), &settings);
         let said: Vec<String> = scene.diagnostics.iter().map(|it| it.message.clone()).collect();
         let [one] = said.as_slice() else { panic!("{bad}: {said:?}") };
         assert!(
@@ -211,13 +212,31 @@ fn a_server_that_crashes_is_started_once_more_by_the_next_call_and_no_call_is_re
 
 #[test]
 fn a_tool_that_changes_during_a_run_is_reported_and_refused_until_the_next() {
+    tool_changes(&[], "2025-06-18");
+}
+
+#[test]
+fn the_newer_revision_tells_changes_on_a_stream_of_its_own() {
+    tool_changes(&["modern"], "2026-07-28");
+}
+
+fn tool_changes(faults: &[&str], revision: &str) {
     let changes: Arc<Mutex<Vec<Change>>> = Arc::default();
     let seen = Arc::clone(&changes);
-    let servers = json!({ "bad": script("server.py", &[]) });
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut server = script("server.py", faults);
+    server["env"] = json!({ "STATE": state });
+    let servers = json!({ "bad": server });
     let scene = Scene::load_with(&servers, &[], |options| {
         options.on_change(move |change| seen.lock().unwrap().push(change.clone()))
     });
     assert_eq!(scene.servers.connect_all(), []);
+    assert_eq!(scene.servers.revision("bad").unwrap(), revision);
+    let listens = || std::fs::read_to_string(&state).is_ok_and(|it| it.contains("listens"));
+    while faults.contains(&"modern") && !listens() {
+        std::thread::yield_now();
+    }
     let pinned = scene.servers.tools();
     assert_eq!(scene.call("bad.alter", json!({})).unwrap(), "altered");
     while scene.servers.generation() == 0 {
@@ -292,4 +311,44 @@ fn what_a_server_started_ends_with_it() {
     }
     let failure = scene.call("bad.ok", json!({})).unwrap_err();
     assert!(failure.message.contains("the run is ending"), "{}", failure.message);
+}
+
+#[test]
+fn a_question_of_the_newer_revision_is_declined_with_what_was_asked() {
+    let scene = Scene::start(&json!({ "new": script("server.py", &["modern"]) }), &[]);
+    let failure = scene.call("new.ask", json!({})).unwrap_err();
+    assert_eq!(failure.code, Code::MCP_INPUT);
+    assert!(failure.message.contains("`Your key?`"), "{}", failure.message);
+    assert_eq!(scene.call("new.ok", json!({})).unwrap(), "fine");
+}
+
+#[test]
+fn calls_of_one_server_do_not_wait_for_each_other() {
+    let scene = Scene::start(&pair(&[]), &[]);
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| {
+            let cancelled = || is_done.load(std::sync::atomic::Ordering::Relaxed);
+            scene.servers.call("bad.silent", &json!({}), &cancelled, &|_| ())
+        });
+        let others: Vec<_> =
+            (0..8).map(|_| threads.spawn(|| scene.call("bad.ok", json!({})))).collect();
+        for other in others {
+            assert_eq!(other.join().unwrap().unwrap(), "fine");
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(waits.join().unwrap().unwrap_err().code, Code::CANCELLED);
+    });
+}
+
+#[test]
+fn starting_again_starts_only_what_is_not_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = script("server.py", &[]);
+    server["env"] = json!({ "STATE": folder.path().join("state") });
+    let scene = Scene::start(&json!({ "one": server }), &[]);
+    assert_eq!(scene.servers.connect_all(), []);
+    assert_eq!(scene.call("one.ok", json!({})).unwrap(), "fine");
+    let log = std::fs::read_to_string(folder.path().join("state")).unwrap();
+    assert_eq!(log, "start\ncall ok\n");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use web::{Web, empty, older, text};
 
-fn at(web: &Web, more: Value) -> Value {
+fn at(web: &Web, more: &Value) -> Value {
     let mut server = json!({ "type": "http", "url": format!("{}/mcp", web.origin) });
     server.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({ "web": server })
@@ -29,7 +29,7 @@ fn configured_headers_go_with_every_request_and_to_no_other_place() {
     });
     let headers =
         json!({ "headers": { "Authorization": "Bearer ${NO_SUCH:-secret}", "X-Team": "tides" } });
-    let scene = Scene::start(&at(&web, headers), &[]);
+    let scene = Scene::start(&at(&web, &headers), &[]);
     assert_eq!(scene.diagnostics, []);
     let failure = scene.call("web.act", json!({})).unwrap_err();
     assert_eq!(failure.code, Code::MCP_LOST, "{}", failure.message);
@@ -53,16 +53,18 @@ fn a_call_that_fails_is_not_sent_again_by_itself() {
         let calls = AtomicUsize::new(0);
         let web = Web::start(move |_, request| {
             let is_call = request.json()["method"] == "tools/call";
-            if is_call && calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            if is_call && calls.fetch_add(1, Ordering::Relaxed) < 3 {
                 return (status, vec![("www-authenticate", "Bearer".to_owned())], String::new());
             }
             older(request, |_| text("fine"))
         });
-        let scene = Scene::start(&at(&web, json!({})), &[]);
+        let scene = Scene::start(&at(&web, &json!({})), &[]);
         assert_eq!(scene.diagnostics, [], "{status}");
-        let failure = scene.call("web.act", json!({})).unwrap_err();
-        assert_eq!((failure.code, failure.sent), (code, sent), "{status}: {failure:?}");
-        assert_eq!(web.count("tools/call"), 1, "{status}");
+        for number in 1..=3 {
+            let failure = scene.call("web.act", json!({})).unwrap_err();
+            assert_eq!((failure.code, failure.sent), (code, sent), "{status}: {failure:?}");
+            assert_eq!(web.count("tools/call"), number, "{status}");
+        }
         assert_eq!(
             scene.call("web.act", json!({})).unwrap(),
             "fine",
@@ -87,7 +89,7 @@ fn a_forgotten_session_is_a_failure_that_had_no_effect_and_the_next_call_begins_
         }
         (status, headers, body)
     });
-    let scene = Scene::start(&at(&web, json!({})), &[]);
+    let scene = Scene::start(&at(&web, &json!({})), &[]);
     let failure = scene.call("web.act", json!({})).unwrap_err();
     assert_eq!((failure.code, failure.sent), (Code::MCP_LOST, false), "{}", failure.message);
     assert_eq!(web.count("tools/call"), 1);
@@ -97,7 +99,7 @@ fn a_forgotten_session_is_a_failure_that_had_no_effect_and_the_next_call_begins_
 #[test]
 fn an_answer_of_100_mb_is_a_clear_error() {
     let web = Web::start(|_, request| older(request, |_| text(&"x".repeat(100_000_000))));
-    let scene = Scene::start(&at(&web, json!({})), &[]);
+    let scene = Scene::start(&at(&web, &json!({})), &[]);
     let failure = scene.call("web.act", json!({})).unwrap_err();
     assert_eq!(failure.code, Code::MCP_TOO_LARGE, "{}", failure.message);
     assert!(failure.message.contains("`mcp.message_bytes_max`"), "{}", failure.message);
@@ -118,7 +120,7 @@ fn pages_that_are_no_servers_are_reported_as_such() {
         (page(401, "text/plain", "who are you"), Code::MCP_LOGIN),
     ];
     for (web, code) in cases {
-        let scene = Scene::start(&at(&web, json!({})), &[("mcp.connect_timeout_ms", "10000")]);
+        let scene = Scene::start(&at(&web, &json!({})), &[("mcp.connect_timeout_ms", "10000")]);
         let [one] = scene.diagnostics.as_slice() else { panic!("{:?}", scene.diagnostics) };
         assert_eq!(one.code, code, "{one}");
         assert!(one.message.contains("`web`") && !one.message.contains("rmcp::"), "{one}");

@@ -25,6 +25,8 @@ struct State {
     /// Tokens given out so far; the newest is the only one that is valid.
     tokens: AtomicUsize,
     denies: AtomicBool,
+    /// Calls want another scope until there was a second login.
+    wants_more: AtomicBool,
     challenge: Mutex<String>,
 }
 
@@ -33,6 +35,11 @@ fn answer(state: &State, origin: &str, request: &Request) -> Response {
     match path {
         "/mcp" => {
             let valid = format!("Bearer token-{}", state.tokens.load(Ordering::Relaxed));
+            let is_call = request.json()["method"] == "tools/call";
+            if is_call && state.wants_more.load(Ordering::Relaxed) {
+                let wants = "Bearer error=\"insufficient_scope\", scope=\"write\"".to_owned();
+                return (403, vec![("www-authenticate", wants)], String::new());
+            }
             if request.header("authorization") == Some(&valid) {
                 return older(request, |_| text("fine"));
             }
@@ -161,7 +168,7 @@ fn login(scene: &Scene, has_strangers: bool) -> Result<(), loopwright_types::Fai
 fn a_login_is_asked_for_once_and_its_tokens_are_stored_refreshed_and_forgotten() {
     let state = Arc::default();
     let web = server(&state);
-    let mut scene = Scene::start(&at(&web, &json!({})), &[]);
+    let scene = Scene::start(&at(&web, &json!({})), &[]);
     assert_eq!(scene.diagnostics[0].code, Code::MCP_LOGIN);
     assert!(scene.diagnostics[0].hint.as_ref().unwrap().contains("loopwright mcp login web"));
     login(&scene, true).unwrap();
@@ -185,7 +192,7 @@ fn a_login_is_asked_for_once_and_its_tokens_are_stored_refreshed_and_forgotten()
     assert!(std::fs::read_to_string(file).unwrap().contains("token-3"));
 
     // Another process finds the tokens.
-    let other = reopen(&mut scene);
+    let other = reopen(&scene);
     assert_eq!(other.connect_all(), []);
     let value = other.call("web.act", &json!({}), &|| false, &|_| ());
     assert_eq!(value.unwrap(), "fine");
@@ -197,8 +204,32 @@ fn a_login_is_asked_for_once_and_its_tokens_are_stored_refreshed_and_forgotten()
     assert_eq!(other.connect_all()[0].code, Code::MCP_LOGIN);
 }
 
+#[test]
+fn a_scope_that_a_call_lacked_is_asked_for_by_the_next_login_in_whatever_process() {
+    let state: Arc<State> = Arc::default();
+    let web = server(&state);
+    let scene = Scene::start(&at(&web, &json!({})), &[]);
+    login(&scene, false).unwrap();
+    assert_eq!(scene.servers.connect_all(), []);
+    state.wants_more.store(true, Ordering::Relaxed);
+    let failure = scene.call("web.act", json!({})).unwrap_err();
+    assert_eq!((failure.code, failure.sent), (Code::MCP_LOGIN, false));
+    assert!(failure.message.contains("it wants more scopes"), "{}", failure.message);
+    let other = reopen(&scene);
+    other.login("web", Arc::new(Person { has_strangers: false }), PATIENCE).unwrap();
+    state.wants_more.store(false, Ordering::Relaxed);
+    let asked = web.requests().into_iter().filter(|it| it.target.starts_with("/authorize"));
+    let scopes: Vec<String> = asked.map(|it| it.form("scope").unwrap()).collect();
+    assert_eq!(scopes, ["read", "read write"]);
+    assert_eq!(
+        scene.call("web.act", json!({})).unwrap(),
+        "fine",
+        "the first process sees the new token"
+    );
+}
+
 /// The same workspace, as another process would see it.
-fn reopen(scene: &mut Scene) -> loopwright_mcp::Servers {
+fn reopen(scene: &Scene) -> loopwright_mcp::Servers {
     let path: &Path = scene.folder.path();
     let settings = loopwright_types::Settings::default();
     let options = loopwright_mcp::Options::new(&settings, &path.join("data"));

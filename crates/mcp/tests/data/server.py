@@ -21,8 +21,9 @@ def send(message):
 
 def note(line):
     """Remembers something across restarts."""
-    with open(state, "a") as file:
-        file.write(line + "\n")
+    if state:
+        with open(state, "a") as file:
+            file.write(line + "\n")
 
 
 def tool(name, **more):
@@ -33,6 +34,7 @@ number = {"type": "object", "properties": {"n": {"type": "number"}}, "required":
 names = ["ok", "crash", "huge", "huge_tail", "endless", "malformed", "other_id", "ask", "silent", "children", "deep"]
 tools = [tool(name) for name in names] + [tool("lie", outputSchema=number), tool("alter")]
 changed = False
+listener = None
 
 
 def listed():
@@ -85,6 +87,9 @@ def call(name, arguments, id):
     if name == "other_id":
         send({"id": 424242, "result": text("not yours")})
         return None
+    if name == "ask" and "modern" in faults:
+        question = {"method": "elicitation/create", "params": {"mode": "form", "message": "Your key?", "requestedSchema": {"type": "object", "properties": {}}}}
+        return {"resultType": "input_required", "inputRequests": {"key": question}, "requestState": "s"}
     if name == "ask":
         schema = {"type": "object", "properties": {"key": {"type": "string"}}}
         send({"id": "q", "method": "elicitation/create", "params": {"message": "Your key?", "requestedSchema": schema}})
@@ -102,7 +107,8 @@ def call(name, arguments, id):
         return text("three")
     if name == "alter":
         changed = True
-        send({"method": "notifications/tools/list_changed"})
+        about = {"params": {"_meta": listener}} if listener else {}
+        send({"method": "notifications/tools/list_changed", **about})
         return text("altered")
     return {**text(f"no tool {name}"), "isError": True}
 
@@ -139,6 +145,12 @@ for line in sys.stdin:
             sys.exit(1)
         if "ignore-unknown" in faults:
             continue
+        if "modern" in faults:
+            capabilities = {"tools": {"listChanged": True}}
+            about = {"io.modelcontextprotocol/serverInfo": {"name": "test", "version": "1"}}
+            found = {"supportedVersions": ["2026-07-28"], "capabilities": capabilities, "_meta": about}
+            send({"id": id, "result": {**found, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}})
+            continue
         send({"id": id, "error": {"code": -32601, "message": "unknown method"}})
     elif method == "initialize":
         if "refuse" in faults:
@@ -147,22 +159,26 @@ for line in sys.stdin:
         if "wrong-start" in faults:
             send({"id": id, "result": {"tools": []}})
             continue
-        if state:
-            note("start")
+        note("start")
         about = {"name": "test", "version": "1"}
         capabilities = {"tools": {"listChanged": True}}
         send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": capabilities, "serverInfo": about}})
+    elif method == "subscriptions/listen":
+        listener = {"io.modelcontextprotocol/subscriptionId": id}
+        accepted = {"_meta": listener, "notifications": {"toolsListChanged": True}}
+        send({"method": "notifications/subscriptions/acknowledged", "params": accepted})
+        note("listens")
     elif method == "tools/list":
         if "hang-on-list" in faults:
             continue
-        send({"id": id, "result": listed()})
+        more = {"resultType": "complete", "ttlMs": 3_600_000, "cacheScope": "private"} if "modern" in faults else {}
+        send({"id": id, "result": {**listed(), **more}})
     elif method == "tools/call":
-        if state:
-            note("call " + message["params"]["name"])
+        note("call " + message["params"]["name"])
         result = call(message["params"]["name"], message["params"].get("arguments", {}), id)
         if result is not None:
             send({"id": id, "result": result})
-    elif method == "notifications/cancelled" and state:
+    elif method == "notifications/cancelled":
         note("cancelled")
     elif id is not None and method:
         send({"id": id, "error": {"code": -32601, "message": "unknown method"}})
