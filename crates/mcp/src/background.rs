@@ -69,9 +69,10 @@ impl Background {
         Ok(handle)
     }
 
-    /// Whether anything was ever started.
-    pub(crate) fn is_up(&self) -> bool {
-        self.lock().worker.is_some()
+    /// Whether there is a thread that this one can wait for.
+    pub(crate) fn can_be_waited_for(&self) -> bool {
+        let own = std::thread::current().id();
+        self.lock().worker.as_ref().is_some_and(|it| it.thread.thread().id() != own)
     }
 
     /// Ends the thread; what is under way on it is dropped. Nothing starts after that.

@@ -15,7 +15,7 @@ use rmcp::service::{PeerRequestOptions, ServiceError};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -36,7 +36,7 @@ pub(crate) struct Call {
     pub(crate) arguments: Map<String, Value>,
     pub(crate) has_output_schema: bool,
     /// Where progress goes.
-    pub(crate) progress: UnboundedSender<String>,
+    pub(crate) progress: Sender<String>,
     /// Tells when the caller gives up.
     pub(crate) cancelled: oneshot::Receiver<()>,
 }

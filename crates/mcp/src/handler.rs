@@ -12,7 +12,7 @@ use rmcp::service::{NotificationContext, RequestContext, RoleClient};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 /// What a server asks of the person at the other end.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,7 @@ pub trait Answers: Send + Sync {
 /// What came in on one connection.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    progress: Mutex<HashMap<ProgressToken, UnboundedSender<String>>>,
+    progress: Mutex<HashMap<ProgressToken, Sender<String>>>,
     declined: Mutex<Vec<String>>,
 }
 
@@ -55,7 +55,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Inbox {
     /// Sends progress of this call on.
-    pub(crate) fn follow(&self, token: ProgressToken, to: UnboundedSender<String>) {
+    pub(crate) fn follow(&self, token: ProgressToken, to: Sender<String>) {
         lock(&self.progress).insert(token, to);
     }
 
@@ -173,8 +173,8 @@ impl ClientHandler for Handler {
     ) {
         let to = lock(&self.inbox.progress).get(&params.progress_token).cloned();
         if let Some(to) = to {
-            // A call that has just ended listens no more.
-            let _ = to.send(told(&params));
+            // A call that has just ended listens no more; one that is behind misses some, and memory does not grow.
+            let _ = to.try_send(told(&params));
         }
     }
 

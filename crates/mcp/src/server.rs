@@ -276,6 +276,13 @@ impl Server {
         let link = self.link.lock().await;
         link.connection.as_ref().map(|it| it.revision().as_str().to_owned())
     }
+
+    /// What it says about using it, while it is up.
+    pub(crate) async fn instructions(&self) -> Option<String> {
+        let link = self.link.lock().await;
+        let info = link.connection.as_ref().and_then(|it| it.peer.peer_info());
+        info.and_then(|it| it.instructions.clone())
+    }
 }
 
 fn by_name(tools: Vec<Listed>) -> BTreeMap<String, Listed> {

@@ -24,6 +24,9 @@ use tokio::sync::{mpsc, oneshot};
 /// How long the end of all servers may take together.
 const END: Duration = Duration::from_secs(6);
 
+/// Lines of progress that wait to be taken; what comes while so many wait is left out.
+const PROGRESS_MAX: usize = 256;
+
 /// What servers need besides their definitions.
 #[derive(Clone)]
 pub struct Options {
@@ -167,7 +170,7 @@ impl Servers {
     ) -> Result<Value, Failure> {
         let table = self.table();
         let entry = table.find(name).ok_or_else(|| unknown_tool(&table, name))?;
-        let (send_progress, mut told) = mpsc::unbounded_channel();
+        let (send_progress, mut told) = mpsc::channel(PROGRESS_MAX);
         let (cancel, is_cancelled) = oneshot::channel();
         let call = Call {
             tool: entry.tool.name.clone(),
@@ -221,6 +224,11 @@ impl Servers {
     /// The revision of the protocol agreed on with a server that is up.
     pub fn revision(&self, server: &str) -> Option<String> {
         self.with(server, |it| async move { Ok(it.revision().await) }).ok().flatten()
+    }
+
+    /// What a server that is up says about using it: data for a model, never an instruction to us.
+    pub fn instructions(&self, server: &str) -> Option<String> {
+        self.with(server, |it| async move { Ok(it.instructions().await) }).ok().flatten()
     }
 
     /// The resources of a server.
@@ -294,7 +302,7 @@ impl Servers {
 
     /// Ends all servers, waiting a few seconds for them to go. Nothing starts after that.
     pub fn shutdown(&self) {
-        if self.background.is_up() {
+        if self.background.can_be_waited_for() {
             let servers = self.servers.clone();
             let all = async move {
                 let ends: Vec<_> = servers

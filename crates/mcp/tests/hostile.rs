@@ -323,6 +323,17 @@ fn a_question_of_the_newer_revision_is_declined_with_what_was_asked() {
 }
 
 #[test]
+fn a_flood_of_progress_neither_grows_nor_stops_anything() {
+    let scene = Scene::start(&pair(&[]), &[]);
+    let told = Cell::new(0);
+    let progress = |_| told.set(told.get() + 1);
+    let value = scene.servers.call("bad.chatty", &json!({}), &|| false, &progress).unwrap();
+    assert_eq!(value, "done");
+    assert!((1..=50_000).contains(&told.get()), "{}", told.get());
+    assert_good(&scene);
+}
+
+#[test]
 fn calls_of_one_server_do_not_wait_for_each_other() {
     let scene = Scene::start(&pair(&[]), &[]);
     let is_done = std::sync::atomic::AtomicBool::new(false);

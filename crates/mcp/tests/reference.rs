@@ -108,6 +108,7 @@ fn both_revisions_are_agreed_on_with_the_servers_that_speak_them() {
     let revision = |server: &str| scene.servers.revision(server).unwrap();
     assert_eq!(revision("everything"), "2025-11-25");
     assert_eq!(revision("time"), "2026-07-28");
+    assert!(scene.servers.instructions("everything").is_some_and(|it| !it.is_empty()));
 }
 
 #[test]

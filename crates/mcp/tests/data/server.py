@@ -31,7 +31,7 @@ def tool(name, **more):
 
 
 number = {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]}
-names = ["ok", "crash", "huge", "huge_tail", "endless", "malformed", "other_id", "ask", "silent", "children", "deep"]
+names = ["ok", "chatty", "crash", "huge", "huge_tail", "endless", "malformed", "other_id", "ask", "silent", "children", "deep"]
 tools = [tool(name) for name in names] + [tool("lie", outputSchema=number), tool("alter")]
 changed = False
 listener = None
@@ -60,10 +60,14 @@ def listed():
     return {"tools": tools}
 
 
-def call(name, arguments, id):
+def call(name, arguments, id, token):
     global changed
     if name == "ok":
         return text("fine")
+    if name == "chatty":
+        for step in range(50_000):
+            send({"method": "notifications/progress", "params": {"progressToken": token, "progress": step}})
+        return text("done")
     if name == "crash":
         note("crash")
         sys.stderr.write("Traceback (most recent call last):\nMemoryError: out of cheese\n")
@@ -175,7 +179,7 @@ for line in sys.stdin:
         send({"id": id, "result": {**listed(), **more}})
     elif method == "tools/call":
         note("call " + message["params"]["name"])
-        result = call(message["params"]["name"], message["params"].get("arguments", {}), id)
+        result = call(message["params"]["name"], message["params"].get("arguments", {}), id, message["params"].get("_meta", {}).get("progressToken"))
         if result is not None:
             send({"id": id, "result": result})
     elif method == "notifications/cancelled":
