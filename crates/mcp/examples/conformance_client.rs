@@ -50,9 +50,25 @@ fn oauth(scenario: &str, context: &Value) -> Value {
     if let Some(id) = context.get("client_id") {
         oauth["clientId"] = id.clone();
         oauth["clientSecret"] = context.get("client_secret").cloned().unwrap_or_default();
-        if scenario.starts_with("auth/client-credentials") {
+    }
+    let given = |name: &str| context.get(name).cloned().unwrap_or_default();
+    match scenario {
+        "auth/client-credentials-basic" => oauth["grant"] = json!("client_credentials"),
+        "auth/client-credentials-jwt" => {
             oauth["grant"] = json!("client_credentials");
+            oauth["privateKey"] = given("private_key_pem");
         }
+        "auth/wif-jwt-bearer" => {
+            oauth["grant"] = json!("jwt_bearer");
+            oauth["assertion"] = given("valid_jwt");
+        }
+        "auth/enterprise-managed-authorization" => {
+            oauth["grant"] = json!("identity_assertion");
+            oauth["assertion"] = given("idp_id_token");
+            let (endpoint, client) = (given("idp_token_endpoint"), given("idp_client_id"));
+            oauth["identityProvider"] = json!({ "tokenEndpoint": endpoint, "clientId": client });
+        }
+        _ => {}
     }
     oauth
 }

@@ -65,6 +65,22 @@ pub struct OAuth {
     pub callback_port: u16,
     /// Who consents.
     pub grant: Grant,
+    /// A private key of the client in PEM (PKCS #8, P-256 or RSA), instead of a secret.
+    pub private_key: Option<String>,
+    /// A signed statement of who we are, for [`Grant::JwtBearer`] and [`Grant::IdentityAssertion`].
+    pub assertion: Option<String>,
+    /// The employer's identity provider, for [`Grant::IdentityAssertion`].
+    pub identity_provider: Option<IdentityProvider>,
+}
+
+/// An identity provider that vouches for people at other services.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdentityProvider {
+    /// Where it exchanges tokens.
+    pub token_endpoint: String,
+    /// What it knows us as.
+    pub client_id: String,
 }
 
 /// Who consents to a login.
@@ -74,8 +90,13 @@ pub enum Grant {
     /// A person, in a browser.
     #[default]
     AuthorizationCode,
-    /// Nobody: the client id and its secret are enough. There is no login; tokens are fetched when they are needed.
+    /// Nobody: the client and its secret, or private key, are enough. There is no login for this and the others below;
+    /// tokens are fetched when they are needed.
     ClientCredentials,
+    /// Nobody: the platform that we run on vouches for us with a signed statement (RFC 7523).
+    JwtBearer,
+    /// An employer, for the person whose identity token we have (SEP-990).
+    IdentityAssertion,
 }
 
 impl fmt::Debug for Endpoint {
@@ -239,15 +260,38 @@ fn define(
         Kind::Http(url) => Endpoint::Http { url: web(put_in(url)?)?, headers: map(&raw.headers)? },
     };
     let mut oauth = raw.oauth.clone();
-    for text in [&mut oauth.client_id, &mut oauth.client_secret, &mut oauth.client_metadata_url] {
+    for text in [
+        &mut oauth.client_id,
+        &mut oauth.client_secret,
+        &mut oauth.client_metadata_url,
+        &mut oauth.private_key,
+        &mut oauth.assertion,
+    ] {
         *text = text.as_deref().map(put_in).transpose()?;
     }
-    let has_client = oauth.client_id.is_some() && oauth.client_secret.is_some();
-    if oauth.grant == Grant::ClientCredentials && !has_client {
-        let hint = "add `clientId` and `clientSecret` to `oauth`".to_owned();
-        return Err(("`client_credentials` needs a client".to_owned(), hint));
-    }
+    complete(&oauth)?;
     Ok(Some(Definition { name: name.to_owned(), endpoint, oauth, manifest: raw.loopwright }))
+}
+
+/// Whether there is all that the grant needs.
+fn complete(oauth: &OAuth) -> Result<(), Wrong> {
+    let has_key = oauth.client_secret.is_some() || oauth.private_key.is_some();
+    let (has_all, grant, needs) = match oauth.grant {
+        Grant::AuthorizationCode => return Ok(()),
+        Grant::ClientCredentials => {
+            (has_key, "client_credentials", "`clientId`, and `clientSecret` or `privateKey`")
+        }
+        Grant::JwtBearer => (oauth.assertion.is_some(), "jwt_bearer", "`clientId` and `assertion`"),
+        Grant::IdentityAssertion => {
+            let has_identity = oauth.assertion.is_some() && oauth.identity_provider.is_some();
+            let needs = "`clientId`, `clientSecret`, `assertion` and `identityProvider`";
+            (has_identity && oauth.client_secret.is_some(), "identity_assertion", needs)
+        }
+    };
+    if has_all && oauth.client_id.is_some() {
+        return Ok(());
+    }
+    Err((format!("the grant `{grant}` needs more of a client"), format!("give `oauth` {needs}")))
 }
 
 enum Kind<'a> {

@@ -30,7 +30,7 @@ mod table; // which tool is where
 mod tokens; // stored tokens
 mod tree; // typed files to search and read
 
-pub use config::{Definition, Endpoint, Grant, OAuth};
+pub use config::{Definition, Endpoint, Grant, IdentityProvider, OAuth};
 pub use handler::{Answer, Answers, Question};
 pub use login::Browser;
 pub use manifest::{ArgumentRole, Manifest, ToolManifest};

@@ -1,6 +1,8 @@
 //! Logging in at a server's authorization server (OAuth 2.1 with PKCE): discovery, client, consent, tokens.
 
 mod callback; // where the browser comes back to
+mod signed;
+mod unattended; // tokens without anybody's consent // signed statements (JWT)
 
 use crate::config::{Endpoint, Grant};
 use crate::failure;
@@ -9,8 +11,8 @@ use crate::tokens::Tokens;
 use callback::Callback;
 use loopwright_types::{Code, Failure, Reason};
 use rmcp::transport::auth::{
-    AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession,
-    ClientCredentialsConfig, OAuthClientConfig, WWWAuthenticateParams,
+    AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession, OAuthClientConfig,
+    WWWAuthenticateParams,
 };
 use std::error::Error;
 use std::sync::Arc;
@@ -36,8 +38,9 @@ pub(crate) async fn manager(
     tokens: &Tokens,
 ) -> Result<AuthorizationManager, Failure> {
     let mut manager = new_manager(server, url, tokens).await?;
-    if server.definition().oauth.grant == Grant::ClientCredentials {
-        fetch_token(server, url, &mut manager).await?;
+    if server.definition().oauth.grant != Grant::AuthorizationCode {
+        let fetched = unattended::fetch(server, url, &mut manager, tokens).await;
+        fetched.map_err(|cause| no_login(server, &cause))?;
         return Ok(manager);
     }
     let stored = tokens.credentials().map_err(|error| {
@@ -59,33 +62,6 @@ pub(crate) async fn manager(
         Err(_) => manager = new_manager(server, url, tokens).await?,
     }
     Ok(manager)
-}
-
-/// Gets a token for the configured client, without anybody's consent. Each connection gets its own: it costs a request.
-async fn fetch_token(
-    server: &Server,
-    url: &str,
-    manager: &mut AuthorizationManager,
-) -> Result<(), Failure> {
-    let refuse = |error: AuthError| refused(server, &error);
-    let challenge = server.challenge();
-    let resolved = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
-    manager.set_metadata(resolved.map_err(refuse)?.metadata);
-    let oauth = &server.definition().oauth;
-    let scopes = match oauth.scopes.is_empty() {
-        true => manager.select_initial_scopes(&[]).await,
-        false => oauth.scopes.clone(),
-    };
-    let config = ClientCredentialsConfig::ClientSecret {
-        client_id: oauth.client_id.clone().unwrap_or_default(),
-        client_secret: oauth.client_secret.clone().unwrap_or_default(),
-        scopes,
-        resource: Some(url.to_owned()),
-    };
-    manager.validate_client_credentials_metadata(&config).map_err(refuse)?;
-    manager.configure_client_credentials(&config).map_err(refuse)?;
-    manager.exchange_client_credentials(&config).await.map_err(refuse)?;
-    Ok(())
 }
 
 async fn new_manager(
@@ -111,7 +87,7 @@ pub(crate) async fn login(
         let cause = "it is a program on this machine, which needs none".to_owned();
         return Err(no_login(&server, &cause));
     };
-    if server.definition().oauth.grant == Grant::ClientCredentials {
+    if server.definition().oauth.grant != Grant::AuthorizationCode {
         // There is nobody to ask: the next connection fetches a token.
         server.close().await;
         return Ok(());

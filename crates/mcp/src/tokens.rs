@@ -96,6 +96,11 @@ impl Tokens {
         }
     }
 
+    /// Keeps a token that was fetched without a login.
+    pub(crate) fn keep(&self, credentials: StoredCredentials) -> io::Result<()> {
+        self.change(|content| content.credentials = Some(credentials))
+    }
+
     fn change(&self, change: impl FnOnce(&mut Content)) -> io::Result<()> {
         // A damaged file is of no use to anybody.
         let mut content = self.read().unwrap_or_default();
@@ -183,7 +188,7 @@ mod tests {
         assert!(tokens.credentials().unwrap().is_none());
         let credentials =
             StoredCredentials::new("client".to_owned(), None, vec!["read".to_owned()], None);
-        tokens.change(|content| content.credentials = Some(credentials)).unwrap();
+        tokens.keep(credentials).unwrap();
         tokens.keep_client_secret(Some("secret".to_owned())).unwrap();
         assert_eq!(tokens.credentials().unwrap().unwrap().client_id, "client");
         assert_eq!(tokens.client_secret().as_deref(), Some("secret"));

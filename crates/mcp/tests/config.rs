@@ -56,7 +56,10 @@ fn definitions() -> Vec<Case> {
         (r#"{"command": "a", "loopwright": {"effect": "none"}}"#, "unknown field `effect`"),
         (r#"{"command": "a", "loopwright": {"effects": "tiny"}}"#, "unknown variant `tiny`"),
         (r#"{"url": "http://b/", "oauth": {"client_id": "x"}}"#, "unknown field `client_id`"),
-        (r#"{"url": "http://b/", "oauth": {"grant": "client_credentials"}}"#, "needs a client"),
+        (
+            r#"{"url": "http://b/", "oauth": {"grant": "client_credentials"}}"#,
+            "`client_credentials` needs more of a client",
+        ),
     ];
     let case = |(server, expected): (&str, _)| {
         let good = r#""good": {"command": "true"}"#;

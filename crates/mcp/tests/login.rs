@@ -28,6 +28,8 @@ struct State {
     /// Calls want another scope until there was a second login.
     wants_more: AtomicBool,
     challenge: Mutex<String>,
+    /// Where tokens are said to be given out, if not here.
+    elsewhere: Mutex<Option<String>>,
 }
 
 fn answer(state: &State, origin: &str, request: &Request) -> Response {
@@ -55,7 +57,8 @@ fn answer(state: &State, origin: &str, request: &Request) -> Response {
         "/.well-known/oauth-authorization-server" => json_response(&json!({
             "issuer": origin,
             "authorization_endpoint": format!("{origin}/authorize"),
-            "token_endpoint": format!("{origin}/token"),
+            "token_endpoint":
+                state.elsewhere.lock().unwrap().clone().unwrap_or(format!("{origin}/token")),
             "registration_endpoint": format!("{origin}/register"),
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
@@ -93,6 +96,11 @@ fn token(state: &State, request: &Request) -> Response {
             request.form("refresh_token") == Some(format!("refresh-{}", number - 1))
         }
         Some("client_credentials") => request.form("client_secret").as_deref() == Some("hush"),
+        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
+            request.form("assertion").as_deref() == Some("signed+by/us=")
+                && request.form("resource").is_some_and(|it| it.ends_with("/mcp"))
+                && request.form("scope").as_deref() == Some("read")
+        }
         _ => false,
     };
     if !is_right {
@@ -202,6 +210,26 @@ fn a_login_is_asked_for_once_and_its_tokens_are_stored_refreshed_and_forgotten()
     other.logout("web").unwrap();
     assert_eq!(files(), Vec::<std::path::PathBuf>::new());
     assert_eq!(other.connect_all()[0].code, Code::MCP_LOGIN);
+}
+
+#[test]
+fn a_statement_of_who_we_are_needs_nobody_s_consent_and_goes_to_no_open_line() {
+    let state: Arc<State> = Arc::default();
+    let web = server(&state);
+    let oauth = |assertion: &str| json!({ "grant": "jwt_bearer", "clientId": "robot", "assertion": assertion });
+    let scene = Scene::start(&at(&web, &oauth("signed+by/us=")), &[]);
+    assert_eq!(scene.diagnostics, []);
+    assert_eq!(scene.call("web.act", json!({})).unwrap(), "fine");
+    let tokens = || web.requests().iter().filter(|it| it.target == "/token").count();
+    let before = tokens();
+    let scene = Scene::start(&at(&web, &oauth("forged")), &[]);
+    let said = &scene.diagnostics[0].message;
+    assert!(said.contains("invalid_grant") && !said.contains("forged"), "{said}");
+    assert_eq!(tokens(), before + 1, "what is refused is not tried again");
+    *state.elsewhere.lock().unwrap() = Some("http://192.0.2.1/token".to_owned());
+    let scene = Scene::start(&at(&web, &oauth("signed+by/us=")), &[]);
+    let said = &scene.diagnostics[0].message;
+    assert!(said.contains("`http://192.0.2.1/token`: it is no HTTPS address"), "{said}");
 }
 
 #[test]
