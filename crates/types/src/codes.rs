@@ -157,6 +157,18 @@ codes! {
     1016 CONTEXT_TOO_LONG "a conversation is too long for the model";
     1017 FEATURE_UNSUPPORTED "a model does not support what was asked";
     // 11xx: MCP servers.
+    1101 MCP_FILE "the file of MCP servers cannot be read";
+    1102 MCP_DEFINITION "the definition of an MCP server does not fit";
+    1103 MCP_NOT_STARTED "an MCP server did not start";
+    1104 MCP_LOST "the connection to an MCP server broke";
+    1105 MCP_PROTOCOL "an MCP server does not keep to the protocol";
+    1106 MCP_TOO_LARGE "a message of an MCP server is larger than its limit";
+    1107 MCP_LOGIN "an MCP server wants a login";
+    1108 MCP_INPUT "an MCP server asked for input that nobody gives";
+    1109 MCP_CHANGED "a tool of an MCP server changed during the run";
+    1110 MCP_TOOL "a tool of an MCP server cannot be used";
+    1111 MCP_TIMEOUT "an MCP server did not answer in time";
+    1112 MCP_ERROR "an MCP server answered with an error";
     // 12xx: agents over the Agent Client Protocol.
     1201 AGENT_NOT_STARTED "an agent could not be started";
     1202 AGENT_NOT_READY "an agent did not get ready for its task";

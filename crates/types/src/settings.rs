@@ -93,6 +93,14 @@ settings! {
     "guest.value_keys_max" integer(16, 10_000_000), "100000", "Object members and array elements of one JSON value that crosses between program and host.";
     "journal.inline_bytes_max" integer(1024, 1 << 28), "65536", "Size of one recorded value above which it is stored once, by its SHA-256, for all calls and runs that have the same one.";
     "journal.lease_ms" integer(1000, 3_600_000), "30000", "How long a run stays with a process that gives no sign of life before another may take it over; a sign is given every third of it. A process that is known to be gone is not waited for.";
+    "mcp.connect_timeout_ms" integer(1, 3_600_000), "30000", "Time for one MCP server to start, say what it speaks and list its tools.";
+    "mcp.message_bytes_max" integer(1024, 1 << 30), "16777216", "Size of one message of an MCP server; a larger one fails the call it answers.";
+    "mcp.probe_timeout_ms" integer(1, 600_000), "5000", "How long an MCP server may leave the question unanswered which revisions it speaks, before the older handshake is tried.";
+    "mcp.result_bytes_max" integer(256, 1 << 28), "900000", "Size of one result of an MCP tool as JSON; a larger one fails the call.";
+    "mcp.stderr_bytes_max" integer(0, 1 << 24), "16384", "How much of an MCP server's standard error is kept for error messages, its last bytes.";
+    "mcp.timeout_ms" integer(1, 86_400_000), "60000", "How long a call of an MCP tool may give no sign of life; progress starts it anew.";
+    "mcp.timeout_total_ms" integer(1, 86_400_000), "600000", "Time for one call of an MCP tool, however much progress it reports.";
+    "mcp.tools_max" integer(1, 100_000), "1000", "Tools, resources or prompts one MCP server may list; more of them are left out and reported.";
     "mock.failure_rate" SettingKind::Fraction, "0", "Share of mock attempts that fail, drawn from `mock.seed`.";
     "mock.hostile_rate" SettingKind::Fraction, "0", "Share of mock answers that are hostile values: `__proto__` members, control characters, very long or wrongly typed text.";
     "mock.invalid_rate" SettingKind::Fraction, "0", "Share of mock answers that do not match their response schema.";

@@ -1,0 +1,106 @@
+//! Which tool is where: the names that programs and models use, and what is behind each.
+
+use crate::listing::Listed;
+use crate::names::{Names, fold};
+use crate::server::Server;
+use loopwright_protocol::{Json, Tool};
+use loopwright_types::{Code, Diagnostic};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One tool and where it is.
+pub(crate) struct Entry {
+    pub(crate) tool: Tool,
+    /// The first part of the tool's name.
+    pub(crate) server_name: String,
+    /// The second part of the tool's name.
+    pub(crate) own_name: String,
+    pub(crate) server: Arc<Server>,
+    /// The server's own name of it.
+    pub(crate) wire_name: String,
+}
+
+/// All tools of a run.
+#[derive(Default)]
+pub(crate) struct Table {
+    entries: BTreeMap<String, Entry>,
+    /// Other ways to write a name that mean one tool only.
+    others: BTreeMap<String, Option<String>>,
+}
+
+impl Table {
+    /// Names every tool that may be used; says what had to be named otherwise and what a manifest names in vain.
+    pub(crate) fn build(listed: Vec<(Arc<Server>, Vec<Listed>)>) -> (Self, Vec<Diagnostic>) {
+        let mut table = Self::default();
+        let mut diagnostics = Vec::new();
+        let mut names = Names::default();
+        let mut say = |server: &Server, what: String| {
+            let message = format!("the MCP server `{}`: {what}", server.name());
+            diagnostics.push(Diagnostic::new(Code::MCP_TOOL, message));
+        };
+        for (server, tools) in listed {
+            let server_name = names.server(server.name());
+            if fold(&server_name) != fold(server.name()) {
+                say(&server, format!("programs call it `{server_name}`"));
+            }
+            for unknown in server.definition().manifest.names() {
+                if !tools.is_empty() && !tools.iter().any(|tool| tool.name == unknown) {
+                    say(
+                        &server,
+                        format!("its manifest names a tool `{unknown}` that it does not have"),
+                    );
+                }
+            }
+            for listed in tools {
+                if !server.definition().manifest.allows(&listed.name) {
+                    continue;
+                }
+                let own_name = names.tool(&server_name, &listed.name);
+                if fold(&own_name) != fold(&listed.name) {
+                    let shown = crate::failure::line(&listed.name);
+                    say(
+                        &server,
+                        format!("programs call its tool `{shown}` `{server_name}.{own_name}`"),
+                    );
+                }
+                table.add(Arc::clone(&server), &server_name, own_name, listed);
+            }
+        }
+        (table, diagnostics)
+    }
+
+    fn add(&mut self, server: Arc<Server>, server_name: &str, own_name: String, listed: Listed) {
+        let name = format!("{server_name}.{own_name}");
+        let wire = format!("{}.{}", server.name(), listed.name);
+        let tool = Tool {
+            name: name.clone(),
+            description: listed.description,
+            input: Json::of(&listed.input),
+            output: listed.output.as_ref().map(Json::of),
+            effects: server.definition().manifest.tool(&listed.name).effects,
+            programs: true,
+        };
+        for other in [tool.model_name(), wire.clone(), fold(&name), fold(&wire)] {
+            let known = self.others.entry(other).or_insert_with(|| Some(name.clone()));
+            // What would mean two tools means none.
+            if known.as_ref() != Some(&name) {
+                *known = None;
+            }
+        }
+        let server_name = server_name.to_owned();
+        let wire_name = listed.name;
+        self.entries.insert(name, Entry { tool, server_name, own_name, server, wire_name });
+    }
+
+    /// All of them, by name.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The tool of this name, whatever way a program or model wrote it.
+    pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
+        let other = |key: &str| self.others.get(key).and_then(Option::as_ref);
+        let known = || other(name).or_else(|| other(&fold(name)));
+        self.entries.get(name).or_else(|| self.entries.get(known()?))
+    }
+}
