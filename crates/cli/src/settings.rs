@@ -17,14 +17,23 @@ pub struct Resolved {
     pub settings: Settings,
     /// Where those that are not defaults come from.
     pub origins: BTreeMap<&'static str, String>,
+    /// The file's tables of providers and models, which are no settings but lists of things with names.
+    pub tables: toml::Table,
 }
+
+/// Sections of the settings file that hold things with names of the author's own.
+const TABLES: [&str; 2] = ["providers", "models"];
 
 /// Reads file and environment of a workspace and `--set` flags.
 ///
 /// # Errors
 /// `LW0901`, `LW0902` or `LW0903`, naming file and line, variable or flag.
 pub fn resolve(workspace: &Path, flags: &[String]) -> Result<Resolved, Failure> {
-    let mut resolved = Resolved { settings: Settings::default(), origins: BTreeMap::new() };
+    let mut resolved = Resolved {
+        settings: Settings::default(),
+        origins: BTreeMap::new(),
+        tables: toml::Table::new(),
+    };
     if let Some((path, name)) = find(workspace)? {
         let text = std::fs::read_to_string(&path).map_err(|error| {
             Diagnostic::new(Code::SETTINGS_FILE, format!("cannot read `{name}`: {error}"))
@@ -117,6 +126,8 @@ impl Resolved {
             )
             .at(file, at, 1)
         })?;
+        let own: toml::Table = text.parse().unwrap_or_default();
+        self.tables = own.into_iter().filter(|(name, _)| TABLES.contains(&name.as_str())).collect();
         self.table(file, text, "", table.get_ref())
     }
 
@@ -129,6 +140,9 @@ impl Resolved {
     ) -> Result<(), Diagnostic> {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
+            if prefix.is_empty() && TABLES.contains(&name.as_str()) {
+                continue; // read by whoever knows providers
+            }
             let at = |span: std::ops::Range<usize>, diagnostic: Diagnostic| {
                 let length = text.get(span.clone()).map_or(1, |marked| marked.chars().count());
                 diagnostic.at(file, place(text, span.start), u32::try_from(length).unwrap_or(1))

@@ -66,9 +66,10 @@ impl Engine {
         let found = self.gates.iter().position(|gate| gate.name == provider);
         let gate = found.unwrap_or_else(|| {
             let options = &self.options;
+            let own = self.model_of(step).concurrency.map_or(usize::MAX, |own| own as usize);
             self.gates.push(Gate::new(
                 &provider,
-                options.concurrency_per_provider,
+                options.concurrency_per_provider.min(own.max(1)),
                 options.breaker_failures,
                 options.probe_max,
             ));

@@ -64,6 +64,7 @@ fn measure(program: &str, n: u64, settings: &[(&str, String)]) -> Measured {
         all.set(name, value).expect("in range");
     }
     let options = RunOptions {
+        tables: Default::default(),
         program: file,
         workspace: directory.path().to_owned(),
         args: Some(loopwright::protocol::Json::of(&json!({ "n": n }))),

@@ -77,7 +77,14 @@ impl Run {
             let _ = synced.send(message);
         });
         let writer = self.store.create(&self.start, report).map_err(|error| error.diagnostic())?;
-        let services = Services::new(self.subagents, self.tools, approver, self.workspace);
+        let services = Services::new(
+            self.subagents,
+            self.models,
+            self.providers,
+            self.tools,
+            approver,
+            self.workspace,
+        );
         let driver: Arc<dyn Driver> = Arc::new(services);
         let mut host = LocalHost {
             writer,

@@ -16,16 +16,20 @@ mod replay; // a recorded run again
 mod saved; // saved programs by name
 mod services; // tools, saved programs, approvals as drivers
 mod timers; // what is due when
+mod toolbox; // all tools of a run behind one call
 pub mod view; // what people see of a run
 
 pub use approve::{Answer, Approver, Unattended};
 pub use check::load_program;
 pub use execute::{Canceller, RunReport};
 pub use loopwright_journal as journal;
+pub use loopwright_mcp as mcp;
 pub use loopwright_program as program;
 pub use loopwright_protocol as protocol;
+pub use loopwright_providers as providers;
 pub use loopwright_subagents as subagents;
 pub use loopwright_types as types;
+pub use loopwright_worktrees as worktrees;
 pub use options::RunOptions;
 pub use prepare::{PrepareError, Run};
 pub use replay::{ReplayError, replay_run};

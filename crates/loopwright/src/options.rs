@@ -17,6 +17,8 @@ pub struct RunOptions {
     pub agents_dir: Option<PathBuf>,
     /// The model for subagents that do not name a driver; `mock` answers without one.
     pub model: Option<String>,
+    /// The settings file's tables of providers and models; empty is none.
+    pub tables: toml::Table,
     /// Every setting.
     pub settings: Settings,
     /// Where runs are recorded.

@@ -5,16 +5,21 @@ use crate::clock::{self, Clock};
 use crate::execute::Canceller;
 use crate::host::Message;
 use crate::options::RunOptions;
+use crate::toolbox::Toolbox;
 use loopwright_interpreter::{Guests, Interpreter};
 use loopwright_journal::Store;
 use loopwright_program::{Program, Report};
-use loopwright_protocol::{Json, ProgramText, RunStart, Subagent};
-use loopwright_subagents::{Drivers, LoadOptions, Registry};
-use loopwright_tools::Tools;
-use loopwright_types::{Code, Diagnostic, Digest, Effects, RunId, Settings};
+use loopwright_protocol::{Json, Model, ProgramText, RunStart, Subagent, Tool};
+use loopwright_providers::{ModelDriver, Providers};
+use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
+use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+
+/// The model that the mock driver plays.
+const MOCK: &str = "mock";
 
 /// Why a run cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +49,9 @@ pub struct Run {
     pub(crate) start: RunStart,
     pub(crate) store: Store,
     pub(crate) subagents: Arc<Drivers>,
-    pub(crate) tools: Tools,
+    pub(crate) models: ModelDriver,
+    pub(crate) providers: Providers,
+    pub(crate) tools: Arc<Toolbox>,
     pub(crate) workspace: PathBuf,
     pub(crate) guests: Guests,
     pub(crate) clock: Clock,
@@ -70,11 +77,16 @@ impl Run {
         let (registry, broken) = Registry::load(&LoadOptions {
             workspace: workspace.clone(),
             agents_dir: options.agents_dir,
-            model: options.model,
+            model: options.model.clone(),
         });
         let settings = options.settings;
-        let allowed: Vec<String> = list(settings.text("tools.allow"));
-        let tools = Tools::new(&workspace, &allowed, settings.count("tools.result_bytes_max"))?;
+        let providers = Providers::from_environment(&options.tables)?;
+        let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
+        let model = options.model.or(named.map(str::to_owned));
+        let models = pinned(&providers, &registry, model.as_deref())?;
+        let (tools, mut told) = Toolbox::open(&workspace, &options.data_dir, &settings)?;
+        told.extend(unknown_tools(&registry, &tools));
+        told.extend(tools.bash_refusal().filter(|_| needs_bash(&registry)));
         let interpreter = Interpreter::new(loopwright_interpreter::Options {
             cache_dir: options.cache_dir,
             ..Default::default()
@@ -97,21 +109,25 @@ impl Run {
             },
             subagents: definitions(&registry),
             tools: tools.tools(),
-            models: Default::default(),
-            model: None,
+            models,
+            model,
             workspace: workspace.display().to_string(),
             settings,
         };
         let mut warnings = program.warnings;
         warnings.extend(broken);
+        warnings.extend(told);
         let guests = Guests::new(interpreter, &start.settings);
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
+        let driver = ModelDriver::new(providers.clone(), &start.settings);
         let (sender, inbox) = crate::execute::inbox();
         Ok(Self {
             start,
             store,
             subagents,
-            tools,
+            models: driver,
+            providers,
+            tools: Arc::new(tools),
             workspace,
             guests,
             clock,
@@ -155,9 +171,52 @@ impl Run {
     }
 }
 
-/// Words separated by commas.
-fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+/// The models that definitions and options name, by each name. One that the operator asked for must be there; the
+/// others are told when a task needs them.
+fn pinned(
+    providers: &Providers,
+    registry: &Registry,
+    asked: Option<&str>,
+) -> Result<BTreeMap<String, Model>, Diagnostic> {
+    let mut models = BTreeMap::new();
+    let find = |name: &str| {
+        let model = providers.resolve(name)?;
+        providers.check_key(&model.provider)?;
+        Ok::<Model, Diagnostic>(model)
+    };
+    if let Some(name) = asked.filter(|name| *name != MOCK) {
+        models.insert(name.to_owned(), find(name)?);
+    }
+    for definition in registry.iter().filter(|definition| definition.runner == Runner::Model) {
+        if let Some(name) = definition.model.as_deref().filter(|name| !models.contains_key(*name))
+            && let Ok(model) = find(name)
+        {
+            models.insert(name.to_owned(), model);
+        }
+    }
+    Ok(models)
+}
+
+/// Tools that definitions name and that are not there: the subagent goes without, and the author is told.
+fn unknown_tools(registry: &Registry, tools: &Toolbox) -> Vec<Diagnostic> {
+    let of = |definition: &Arc<Definition>| {
+        let unknown = tools.unknown(definition.tools.as_deref()?);
+        let mut told = loopwright_tools::unknown_tools(&definition.name, &unknown)?;
+        if let Some(file) = &definition.source {
+            told = told.at(file.clone(), Position { line: 1, column: 1 }, 1);
+        }
+        Some(told)
+    };
+    registry.iter().filter(|definition| definition.runner == Runner::Model).filter_map(of).collect()
+}
+
+/// Whether a definition asks for `bash` by name: only then is its absence worth a warning at the start.
+fn needs_bash(registry: &Registry) -> bool {
+    let bash = Tool::reading("bash");
+    registry.iter().any(|definition| {
+        let named = definition.tools.as_deref().unwrap_or_default();
+        definition.runner == Runner::Model && named.iter().any(|item| bash.is_named_by(item))
+    })
 }
 
 /// The definitions as the engine wants them; a broken one keeps its name, so that using it tells why.

@@ -2,10 +2,11 @@
 //! on threads of this driver, because all of them block.
 
 use crate::approve::{Answer, Approver};
+use crate::toolbox::{ToolCall, Toolbox, refusal};
 use loopwright_host::{Driver, Reporter};
-use loopwright_protocol::{Dispatch, Json, Outcome, Work};
-use loopwright_tools::Tools;
-use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
+use loopwright_protocol::{Dispatch, Json, Outcome, Progress, Work};
+use loopwright_providers::{ModelDriver, Providers};
+use loopwright_types::{Attempt, CallId, Code, Failure, Reason, RunId, Usage};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -22,7 +23,9 @@ type Job = Box<dyn FnOnce() + Send>;
 /// All drivers of one run behind one.
 pub(crate) struct Services {
     subagents: Arc<dyn Driver>,
-    tools: Arc<Tools>,
+    models: ModelDriver,
+    providers: Providers,
+    tools: Arc<Toolbox>,
     approver: Arc<dyn Approver>,
     asking: Arc<Mutex<()>>,
     workspace: PathBuf,
@@ -39,7 +42,9 @@ impl Services {
     /// Starts the tool threads; they end when this is dropped.
     pub fn new(
         subagents: Arc<dyn Driver>,
-        tools: Tools,
+        models: ModelDriver,
+        providers: Providers,
+        tools: Arc<Toolbox>,
         approver: Arc<dyn Approver>,
         workspace: PathBuf,
     ) -> Self {
@@ -53,7 +58,9 @@ impl Services {
         }
         Self {
             subagents,
-            tools: Arc::new(tools),
+            models,
+            providers,
+            tools,
             approver,
             asking: Arc::default(),
             workspace,
@@ -123,15 +130,27 @@ impl Driver for Services {
         let key = (dispatch.call, dispatch.attempt);
         match dispatch.work {
             Work::Task(_) => self.subagents.dispatch(dispatch, reporter),
-            Work::Tool { name, args, .. } => {
-                let tools = Arc::clone(&self.tools);
-                self.run(key, &reporter, false, move |cancelled| {
-                    call_tool(&tools, &name, &args, cancelled)
+            Work::Tool { name, args, root, grant } => {
+                let (tools, tell) = (Arc::clone(&self.tools), teller(key, &reporter));
+                let may_take_long = Toolbox::may_take_long(&name);
+                self.run(key, &reporter, may_take_long, move |cancelled| {
+                    let args = args.read().unwrap_or_default();
+                    let (root, grant) = (root.as_deref(), grant.as_deref());
+                    let call = ToolCall { name: &name, args: &args, root, grant };
+                    tools.call(&call, cancelled, &tell)
                 });
             }
-            Work::Model(_) | Work::ResolveModel { .. } | Work::Worktree(_) => {
-                let (failure, usage) = (failed("nothing serves it"), Usage::default());
-                reporter.ended(key.0, key.1, failure, usage);
+            Work::Model(_) => self.models.dispatch(dispatch, reporter),
+            Work::ResolveModel { name } => {
+                let outcome = resolve(&self.providers, &name);
+                reporter.ended(key.0, key.1, outcome, Usage::default());
+            }
+            Work::Worktree(work) => {
+                let (tools, tell) = (Arc::clone(&self.tools), teller(key, &reporter));
+                let run: RunId = dispatch.run;
+                self.run(key, &reporter, true, move |cancelled| {
+                    tools.worktree(&run, key, &work, cancelled, &tell)
+                });
             }
             Work::LoadProgram { name } => {
                 let workspace = self.workspace.clone();
@@ -156,7 +175,10 @@ impl Driver for Services {
     fn cancel(&self, call: CallId, attempt: Attempt) {
         match locked(&self.under_way).get(&(call, attempt)) {
             Some(cancelled) => cancelled.store(true, Ordering::Relaxed),
-            None => self.subagents.cancel(call, attempt),
+            None => {
+                self.models.cancel(call, attempt);
+                self.subagents.cancel(call, attempt);
+            }
         }
     }
 
@@ -164,16 +186,28 @@ impl Driver for Services {
         for cancelled in locked(&self.under_way).values() {
             cancelled.store(true, Ordering::Relaxed);
         }
+        self.models.shutdown();
         self.subagents.shutdown();
+        self.tools.shutdown();
     }
 }
 
-fn call_tool(tools: &Tools, name: &str, args: &Json, cancelled: &dyn Fn() -> bool) -> Outcome {
-    let args = args.read().unwrap_or_default();
-    match tools.call(name, &args, cancelled) {
-        Ok(value) => Outcome::Done(Json::of(&value)),
-        Err(failure) => Outcome::Failed(failure),
-    }
+/// Passes lines on as an attempt's progress.
+fn teller(key: Key, reporter: &Arc<dyn Reporter>) -> impl Fn(String) + Send + 'static {
+    let reporter = Arc::clone(reporter);
+    move |line| reporter.progressed(key.0, key.1, Progress::Message(line))
+}
+
+/// What a model's name stands for, with a key to ask it with.
+fn resolve(providers: &Providers, name: &str) -> Outcome {
+    let model = providers.resolve(name).and_then(|model| {
+        providers.check_key(&model.provider)?;
+        Ok(model)
+    });
+    model.map_or_else(
+        |error| Outcome::Failed(refusal(error)),
+        |model| Outcome::Done(Json::of(&model)),
+    )
 }
 
 fn load_program(workspace: &std::path::Path, name: &str) -> Outcome {
@@ -204,7 +238,7 @@ mod tests {
     use super::*;
     use crate::approve::Unattended;
     use loopwright_protocol::{ApproveRequest, Progress};
-    use loopwright_types::RunId;
+    use loopwright_types::{RunId, Settings};
 
     struct Ends(Sender<Outcome>);
 
@@ -237,9 +271,14 @@ mod tests {
             [(Arc::new(Panics), Code::TOOL_FAILED), (Arc::new(Unattended), Code::PARKED)];
         for (approver, code) in approvers {
             let directory = tempfile::tempdir().unwrap();
-            let tools = Tools::new(directory.path(), &[], 1000).unwrap();
             let workspace = directory.path().to_owned();
-            let services = Services::new(Arc::new(NoSubagents), tools, approver, workspace);
+            let settings = Settings::default();
+            let (tools, _) = Toolbox::open(&workspace, &workspace, &settings).unwrap();
+            let providers = Providers::read(&toml::Table::new(), |_| None).unwrap();
+            let models = ModelDriver::new(providers.clone(), &settings);
+            let subagents = Arc::new(NoSubagents);
+            let services =
+                Services::new(subagents, models, providers, Arc::new(tools), approver, workspace);
             let (sender, ends) = channel();
             let request = Json::parse(r#"{"question":"go on?"}"#.to_owned()).unwrap();
             services.dispatch(

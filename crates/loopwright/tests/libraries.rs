@@ -21,6 +21,7 @@ fn a_library_gives_its_names_and_a_name_it_lacks_is_refused_before_the_run() {
     assert_eq!(good.report.status, RunStatus::Complete, "{:?}", good.report);
     assert_eq!(good.report.result.as_ref().map(Json::text), Some("42"));
     let options = RunOptions {
+        tables: Default::default(),
         program: bench.workspace().join("bad.ts"),
         workspace: bench.workspace(),
         args: None,

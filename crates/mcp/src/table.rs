@@ -79,6 +79,8 @@ impl Table {
             output: listed.output.as_ref().map(Json::of),
             effects: server.definition().manifest.tool(&listed.name).effects,
             programs: true,
+            subagents: true,
+            aliases: Vec::new(),
         };
         for other in [tool.model_name(), wire.clone(), fold(&name), fold(&wire)] {
             let known = self.others.entry(other).or_insert_with(|| Some(name.clone()));

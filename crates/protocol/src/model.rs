@@ -16,6 +16,9 @@ pub struct Model {
     /// Tokens of input and output together that it can take in; absent is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
+    /// Requests under way at once that the configuration allows its provider; absent is the run's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// What it costs; absent is not known, and counts as nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,

@@ -106,6 +106,7 @@ impl Providers {
             (None, None) => OUTPUT_TOKENS,
         };
         Ok(Model {
+            concurrency: self.concurrency(provider),
             provider: provider.to_owned(),
             output_tokens_max: output_tokens_max.max(1),
             context_tokens: own

@@ -43,7 +43,7 @@ pub fn run(terminal: &Terminal, args: args::Run) -> Result<u8, Failure> {
 
 /// Everything typed, read and checked.
 fn prepare(args: args::Run) -> Result<Run, Failure> {
-    let settings = resolve(&args.workspace.workspace, &args.settings.set)?.settings;
+    let resolved = resolve(&args.workspace.workspace, &args.settings.set)?;
     let options = RunOptions {
         args: args.args.as_deref().map(arguments::read).transpose()?,
         data_dir: data_dir(args.data_dir.data_dir.as_deref())?,
@@ -52,7 +52,8 @@ fn prepare(args: args::Run) -> Result<Run, Failure> {
         workspace: args.workspace.workspace,
         agents_dir: args.agents.as_deref().map(absolute),
         model: args.model,
-        settings,
+        tables: resolved.tables,
+        settings: resolved.settings,
     };
     Ok(Run::prepare(options)?)
 }

@@ -66,6 +66,7 @@ impl Bench {
     /// A run of a program that is there.
     pub fn prepare(&self, program: &Path, workspace: &Path, agents: Option<PathBuf>) -> Run {
         let options = RunOptions {
+            tables: Default::default(),
             program: program.to_owned(),
             workspace: workspace.to_owned(),
             args: self.args.clone(),
