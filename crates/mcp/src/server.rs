@@ -123,7 +123,8 @@ impl Server {
         }
     }
 
-    /// Starts it, if it is not up, and lists its tools, which are pinned from then on. What is wrong with single tools is given.
+    /// Starts it, if it is not up, and lists its tools, which are pinned from then on. Gives what is wrong with single
+    /// tools.
     pub(crate) async fn start(self: &Arc<Self>) -> Result<Vec<String>, Failure> {
         let mut link = self.link.lock().await;
         let up = link.connection.as_ref().filter(|it| !it.is_closed());

@@ -100,7 +100,7 @@ settings! {
     "mcp.stderr_bytes_max" integer(0, 1 << 24), "16384", "How much of an MCP server's standard error is kept for error messages, its last bytes.";
     "mcp.timeout_ms" integer(1, 86_400_000), "60000", "How long a call of an MCP tool may give no sign of life; progress starts it anew.";
     "mcp.timeout_total_ms" integer(1, 86_400_000), "600000", "Time for one call of an MCP tool, however much progress it reports.";
-    "mcp.tools_max" integer(1, 100_000), "1000", "Tools, resources or prompts one MCP server may list; more of them are left out and reported.";
+    "mcp.tools_max" integer(1, 100_000), "1000", "Tools, resources or prompts one MCP server may list; more tools are left out and reported, a longer list of the others fails.";
     "mock.failure_rate" SettingKind::Fraction, "0", "Share of mock attempts that fail, drawn from `mock.seed`.";
     "mock.hostile_rate" SettingKind::Fraction, "0", "Share of mock answers that are hostile values: `__proto__` members, control characters, very long or wrongly typed text.";
     "mock.invalid_rate" SettingKind::Fraction, "0", "Share of mock answers that do not match their response schema.";
