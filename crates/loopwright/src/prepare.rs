@@ -14,7 +14,7 @@ use loopwright_providers::{ModelDriver, Providers};
 use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
 use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -74,19 +74,19 @@ impl Run {
         let name = options.program.display().to_string();
         let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
         check_args(&program, options.args.as_ref(), &options.settings)?;
-        let (registry, broken) = Registry::load(&LoadOptions {
-            workspace: workspace.clone(),
-            agents_dir: options.agents_dir,
-            model: options.model.clone(),
-        });
-        let settings = options.settings;
-        let providers = Providers::from_environment(&options.tables)?;
+        let (settings, agents_dir) = (options.settings, options.agents_dir);
         let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
-        let model = options.model.or(named.map(str::to_owned));
+        let over = options.model.or(named.filter(|name| *name == MOCK).map(str::to_owned));
+        let model = over.clone().or(named.map(str::to_owned));
+        let Around { registry, providers, tools, told } = Around::open(
+            &workspace,
+            &options.data_dir,
+            agents_dir.clone(),
+            over,
+            &options.tables,
+            &settings,
+        )?;
         let models = pinned(&providers, &registry, model.as_deref())?;
-        let (tools, mut told) = Toolbox::open(&workspace, &options.data_dir, &settings)?;
-        told.extend(unknown_tools(&registry, &tools));
-        told.extend(tools.bash_refusal().filter(|_| needs_bash(&registry)));
         let interpreter = Interpreter::new(loopwright_interpreter::Options {
             cache_dir: options.cache_dir,
             ..Default::default()
@@ -112,10 +112,10 @@ impl Run {
             models,
             model,
             workspace: workspace.display().to_string(),
+            agents_dir: agents_dir.map(|dir| dir.display().to_string()),
             settings,
         };
         let mut warnings = program.warnings;
-        warnings.extend(broken);
         warnings.extend(told);
         let guests = Guests::new(interpreter, &start.settings);
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
@@ -168,6 +168,42 @@ impl Run {
             clock: self.clock,
             subagents: Arc::clone(&self.subagents),
         }
+    }
+}
+
+/// What surrounds a run: definitions, providers, tools.
+pub(crate) struct Around {
+    pub registry: Registry,
+    pub providers: Providers,
+    pub tools: Toolbox,
+    /// What is broken or missing and does not keep the run from going.
+    pub told: Vec<Diagnostic>,
+}
+
+impl Around {
+    /// Reads definitions and configuration, opens the workspace and starts its MCP servers.
+    ///
+    /// # Errors
+    /// What nothing can run without.
+    pub fn open(
+        workspace: &Path,
+        data_dir: &Path,
+        agents_dir: Option<PathBuf>,
+        model: Option<String>,
+        tables: &toml::Table,
+        settings: &Settings,
+    ) -> Result<Self, Diagnostic> {
+        let (registry, mut told) = Registry::load(&LoadOptions {
+            workspace: workspace.to_owned(),
+            agents_dir,
+            model,
+        });
+        let providers = Providers::from_environment(tables)?;
+        let (tools, more) = Toolbox::open(workspace, data_dir, settings)?;
+        told.extend(more);
+        told.extend(unknown_tools(&registry, &tools));
+        told.extend(tools.bash_refusal().filter(|_| needs_bash(&registry)));
+        Ok(Self { registry, providers, tools, told })
     }
 }
 

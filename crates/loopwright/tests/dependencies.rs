@@ -22,9 +22,29 @@ const LICENCES: &[&str] = &[
     "MIT-0",
 ];
 
-/// Names that are there in two versions because two kept libraries disagree: wasmtime (`embedded-io`, `hashbrown`,
-/// `itertools`), oxc (`num-bigint`) and procedural macros at build time (`syn`).
-const TWICE: &[&str] = &["embedded-io", "hashbrown", "itertools", "num-bigint", "syn"];
+/// Names that are there in two versions because kept libraries disagree: wasmtime (`embedded-io`, `hashbrown`,
+/// `itertools`), oxc (`num-bigint`), procedural macros at build time (`syn`), the agent protocol's SDK (`indexmap`,
+/// `jiff`, `schemars`), the MCP SDK's `oauth2` (`base64`, `thiserror`, `getrandom`) and hashes (`sha2` with its own).
+const TWICE: &[&str] = &[
+    "base64",
+    "block-buffer",
+    "cpufeatures",
+    "crypto-common",
+    "digest",
+    "embedded-io",
+    "getrandom",
+    "hashbrown",
+    "indexmap",
+    "itertools",
+    "jiff",
+    "jiff-core",
+    "num-bigint",
+    "schemars",
+    "sha2",
+    "syn",
+    "thiserror",
+    "thiserror-impl",
+];
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))

@@ -180,8 +180,11 @@ pub struct RunStart {
     /// The model of subagents that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The workspace directory, for people.
+    /// The workspace directory.
     pub workspace: String,
+    /// The directory of definitions that went before the workspace's, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents_dir: Option<String>,
 }
 
 /// What a guest could read in a turn.

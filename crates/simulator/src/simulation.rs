@@ -126,6 +126,7 @@ impl Simulation {
             tools: Vec::new(),
             models: Default::default(),
             model: None,
+            agents_dir: None,
             workspace: "/workspace".to_owned(),
         };
         let setup = Setup {

@@ -183,6 +183,10 @@ fn functions(body: &Value, request: &mut Request) -> Result<(), ApiError> {
             request.tools.push(Tool { name: name.to_owned(), description, schema });
         }
     }
+    calling(body, request)
+}
+
+fn calling(body: &Value, request: &mut Request) -> Result<(), ApiError> {
     let calling = &body["toolConfig"]["functionCallingConfig"];
     let allowed = calling["allowedFunctionNames"].as_array();
     let mode = calling["mode"].as_str().map(str::to_ascii_uppercase);

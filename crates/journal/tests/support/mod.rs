@@ -41,6 +41,7 @@ pub fn start(run: &str) -> RunStart {
         tools: vec![loopwright_protocol::Tool::reading("ls")],
         models: Default::default(),
         model: None,
+        agents_dir: None,
         workspace: "/workspace".to_owned(),
     }
 }

@@ -49,6 +49,7 @@ impl Scene {
             tools: Vec::new(),
             models: Default::default(),
             model: None,
+            agents_dir: None,
             workspace: "/work".to_owned(),
         })));
         scene.turn();

@@ -56,6 +56,7 @@ impl Script {
             tools: Vec::new(),
             models: Default::default(),
             model: None,
+            agents_dir: None,
             workspace: "/work".to_owned(),
         };
         let entries = vec![Entry::RunStarted(Box::new(start))];
