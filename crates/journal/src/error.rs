@@ -343,6 +343,10 @@ impl Error {
             ErrorCode::Unknown if failure.extended_code == rusqlite::ffi::SQLITE_ERROR => {
                 Self::DamagedDatabase { path, what: cause }
             }
+            // Said with the code of whatever reading the tables' text ended in.
+            _ if cause.starts_with("malformed database schema") => {
+                Self::DamagedDatabase { path, what: cause }
+            }
             _ => Self::Failed { path, cause },
         }
     }

@@ -126,6 +126,26 @@ fn a_file_that_is_no_database_is_damaged() {
 }
 
 #[test]
+fn tables_whose_text_is_damaged_are_damage_whatever_sqlite_calls_it() {
+    let texts = ["CREATE TABLE blobs(nu", "CREATE TABL\u{fffd}", "CREATE TABLE x(a)", ""];
+    for text in texts {
+        let directory = tempfile::tempdir().unwrap();
+        record(&Store::open(directory.path()).unwrap(), "a", &whole_run("a", 1));
+        let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+        database.pragma_update(None, "writable_schema", 1).unwrap();
+        let update = "UPDATE sqlite_schema SET sql = ?1 WHERE name = 'blobs'";
+        database.execute(update, [text]).unwrap();
+        drop(database);
+        for error in
+            [Store::open(directory.path()).err(), Store::open_read_only(directory.path()).err()]
+        {
+            let error = error.unwrap();
+            assert_eq!(error.code(), Code::JOURNAL_DAMAGED, "{text}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_journal_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     record(&Store::open(directory.path()).unwrap(), "a", &whole_run("a", 1));
