@@ -11,6 +11,9 @@ use std::collections::BinaryHeap;
 const NARROWING: f64 = 0.75;
 /// The window is narrowed once for all the refusals of this time: they answer the same burst.
 const NARROWING_PAUSE: Micros = Micros::from_millis(1000);
+/// Share of refusals above which they are taken for a limit. A provider that is at its limit refuses all that is over
+/// it; one that refuses now and then, whatever it is sent, would hold a window that narrows each time at a few.
+const REFUSALS_BORNE: f64 = 0.1;
 /// Retries that a provider is owed before it has answered anything, and the most that can be saved up.
 const RETRIES_AT_FIRST: f64 = 32.0;
 const RETRIES_MAX: f64 = 128.0;
@@ -47,6 +50,27 @@ impl Bucket {
         self.refill(now);
         let fits = wanted.min(self.limit) <= self.remaining;
         (!fits && self.whole_at > now).then_some(self.whole_at)
+    }
+}
+
+/// What a provider did in a second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    since: Micros,
+    answers: u32,
+    refusals: u32,
+}
+
+impl Recent {
+    fn is_over(&self, now: Micros) -> bool {
+        now.since(self.since) >= NARROWING_PAUSE
+    }
+
+    /// Whether so much was refused that it must be a limit. A refusal comes at once, an answer takes its time: what
+    /// is still in flight was not refused either.
+    fn is_limited(&self, in_flight: usize) -> bool {
+        let all = f64::from(self.answers + self.refusals) + in_flight as f64;
+        self.refusals >= 2 && f64::from(self.refusals) > all * REFUSALS_BORNE
     }
 }
 
@@ -91,6 +115,8 @@ pub(crate) struct Gate {
     window: f64,
     window_max: f64,
     narrowed: Option<Micros>,
+    /// Answers and refusals since then.
+    recent: Recent,
     failures: u32,
     failures_max: u32,
     probe_max: Micros,
@@ -111,6 +137,7 @@ impl Gate {
             window: window_max as f64,
             window_max: window_max as f64,
             narrowed: None,
+            recent: Recent::default(),
             failures: 0,
             failures_max,
             probe_max,
@@ -210,6 +237,7 @@ impl Gate {
     pub fn succeeded(&mut self) -> Change {
         self.ended();
         self.failures = 0;
+        self.recent.answers += 1;
         self.window = (self.window + 1.0 / self.window.max(1.0)).min(self.window_max);
         self.retries = (self.retries + RETRIES_PER_SUCCESS).min(RETRIES_MAX);
         self.down.take().map_or(Change::None, |down| Change::CameUp(down.since))
@@ -220,9 +248,14 @@ impl Gate {
         let burst = self.in_flight as f64;
         self.ended();
         self.failures = 0; // it answers
-        let recent = self.narrowed.is_some_and(|at| now.since(at) < NARROWING_PAUSE);
-        if !recent {
+        if self.recent.is_over(now) {
+            self.recent = Recent { since: now, ..Recent::default() };
+        }
+        self.recent.refusals += 1;
+        let paused = self.narrowed.is_some_and(|at| now.since(at) < NARROWING_PAUSE);
+        if !paused && self.recent.is_limited(self.in_flight) {
             self.narrowed = Some(now);
+            self.recent = Recent { since: now, ..Recent::default() };
             self.window = (self.window.min(burst) * NARROWING).max(1.0);
         }
     }
@@ -276,14 +309,15 @@ mod tests {
     #[test]
     fn the_window_narrows_once_a_burst_and_widens_by_one_a_window() {
         let mut gate = gate(100);
-        (0..40).for_each(|_| gate.go(1, 1));
+        (0..41).for_each(|_| gate.go(1, 1));
         gate.refused(at(5000));
-        gate.refused(at(5001));
-        assert_eq!(gate.window, 30.0);
-        for _ in 0..30 {
+        assert_eq!(gate.window, 100.0, "one refusal is no limit");
+        (1..7).for_each(|n| gate.refused(at(5000 + n)));
+        assert_eq!(gate.window, 27.75, "at the fifth of forty-one, and once");
+        for _ in 0..28 {
             gate.succeeded();
         }
-        assert!((30.9..31.1).contains(&gate.window), "{}", gate.window);
+        assert!((28.6..28.9).contains(&gate.window), "{}", gate.window);
     }
 
     #[test]

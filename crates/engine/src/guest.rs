@@ -3,8 +3,8 @@
 use crate::call::State;
 use crate::engine::Engine;
 use loopwright_protocol::{
-    Command, Completion, Entry, Json, LogEntry, MainState, Outcome, Record, RecordKind, TurnEntry,
-    TurnInput, TurnReport,
+    CallKind, Command, Completion, Entry, Json, LogEntry, MainState, Outcome, Record, RecordKind,
+    TurnEntry, TurnInput, TurnReport,
 };
 use loopwright_types::{
     CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
@@ -315,6 +315,9 @@ impl Engine {
         };
         match (timer, call.state) {
             (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
+            (TimerId::Retry(_), State::Backoff) if call.kind == CallKind::Model => {
+                self.retry_due(id);
+            }
             (TimerId::Retry(_), State::Backoff) => self.enqueue(id),
             (TimerId::Deadline(_), _) => self.deadline_passed(id, now),
             (TimerId::Retry(_) | TimerId::Provider(_), _) => {}

@@ -26,6 +26,8 @@ pub(crate) struct Loop {
     pub talk: Option<Box<Conversation>>,
     /// Steps under way.
     pub open: Vec<CallId>,
+    /// The request that goes on when the subagent has its slot again.
+    pub waiting: Option<CallId>,
     /// Results of the tools of this turn, in the model's order, and the steps that owe the missing ones.
     results: Vec<(ToolResult, Option<CallId>)>,
     /// Its worktree.

@@ -311,8 +311,22 @@ impl Engine {
         }
         let at = self.now.after(self.retry_wait(step, task, gate, &failure));
         self.calls[step.0 as usize].state = State::Backoff;
+        self.release_slot(task); // others may use it meanwhile
         self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(step), at });
+    }
+
+    /// A request's wait is over: its subagent needs a slot again.
+    pub(crate) fn retry_due(&mut self, step: CallId) {
+        let task = self.step_state(step).task;
+        let call = &mut self.calls[task.0 as usize];
+        if call.lane.is_some() {
+            return self.queue_model(step);
+        }
+        call.state = State::Queued;
+        self.calls[step.0 as usize].state = State::Waiting;
+        self.task_loop(task).waiting = Some(step);
+        self.enqueue(task);
     }
 
     /// How long a request waits before it is sent again: what the provider asked for, else drawn with full

@@ -82,6 +82,9 @@ impl Engine {
 
     /// A task has its slot: what serves its subagent decides how it goes on.
     pub(crate) fn serve(&mut self, id: CallId) {
+        if let Some(step) = self.task_mut(id).own.as_mut().and_then(|own| own.waiting.take()) {
+            return self.queue_model(step);
+        }
         let task = self.task(id);
         let has_worktree = task.own.as_ref().is_some_and(|own| own.worktree.is_some());
         if task.request.isolation.is_some() && !has_worktree {

@@ -193,11 +193,8 @@ impl Around {
         tables: &toml::Table,
         settings: &Settings,
     ) -> Result<Self, Diagnostic> {
-        let (registry, mut told) = Registry::load(&LoadOptions {
-            workspace: workspace.to_owned(),
-            agents_dir,
-            model,
-        });
+        let (registry, mut told) =
+            Registry::load(&LoadOptions { workspace: workspace.to_owned(), agents_dir, model });
         let providers = Providers::from_environment(tables)?;
         let (tools, more) = Toolbox::open(workspace, data_dir, settings)?;
         told.extend(more);

@@ -7,6 +7,7 @@ mod caps; // what may be under way at once, and who goes first
 mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
 mod limits; // tasks, calls, unknown names
+mod model_figures; // a thousand tasks against a failing provider
 mod nesting; // saved programs run inline
 mod random; // thousands of seeded random scripts
 mod retries; // again, with jitter, where nothing is repeated
