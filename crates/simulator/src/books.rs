@@ -2,7 +2,7 @@
 //! so that the one can be held against the other. Every promise of the engine that can be seen from
 //! outside is checked here, always.
 
-use loopwright_protocol::{Dispatch, Entry, Outcome, RunStart, TurnInput, Work};
+use loopwright_protocol::{Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work};
 use loopwright_types::{Attempt, CallId, GuestId, Micros, RunStatus, Slot, Usage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -58,6 +58,8 @@ pub struct Books {
     /// Promises that were broken; empty in a run that is worth anything.
     pub violations: Vec<String>,
     caps: Caps,
+    /// What models cost, by full name.
+    prices: HashMap<String, Price>,
     load: Load,
     index: HashMap<(CallId, Attempt), usize>,
     appended: u64,
@@ -89,6 +91,11 @@ impl Books {
             peak: Load::default(),
             violations: Vec::new(),
             caps,
+            prices: start
+                .models
+                .values()
+                .filter_map(|model| Some((model.name.clone(), model.price.clone()?)))
+                .collect(),
             load: Load::default(),
             index: HashMap::new(),
             appended: 0,
@@ -239,6 +246,9 @@ impl Books {
         }
         execution.ended = Some((now, outcome.clone()));
         execution.usage = usage;
+        if let Some(price) = self.prices.get(&execution.served_by) {
+            execution.usage.usd_micros = price.of(usage);
+        }
         let served_by = execution.served_by.as_str();
         if let Some((provider, _)) = self.caps.subagents.get(served_by) {
             self.load.tasks -= 1;

@@ -8,6 +8,7 @@ mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
 mod limits; // tasks, calls, unknown names
 mod model_figures; // a thousand tasks against a failing provider
+mod model_loop; // subagents that a model serves, step by step
 mod nesting; // saved programs run inline
 mod random; // thousands of seeded random scripts
 mod retries; // again, with jitter, where nothing is repeated
