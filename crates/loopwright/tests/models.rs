@@ -65,7 +65,7 @@ impl Scene {
         let asked = self.provider.report().requests;
         let store = Store::open(&self.bench.data_dir()).unwrap();
         let again = replay_run(&store, &ran.report.run, Some(cache_dir())).unwrap();
-        assert_eq!(again.finish.result, ran.report.result, "replayed");
+        assert_eq!(again.result, ran.report.result, "replayed");
         assert_eq!(self.provider.report().requests, asked, "a replay asks nobody");
         ran
     }
@@ -149,7 +149,8 @@ fn retryable_faults_are_retried_and_what_they_cost_is_in_the_books_on_every_wire
         let faults = [Fault::RateLimitBare, Fault::ServerError, Fault::CutAt(200)];
         for fault in faults {
             let scene = Scene::new(wire, Options::default().faults(FaultPlan::once(fault)));
-            let ran = scene.run("await task({ description: 'a rather long thing to be said back' })");
+            let ran =
+                scene.run("await task({ description: 'a rather long thing to be said back' })");
             assert_eq!(ran.report.status, RunStatus::Complete, "{wire:?} {fault:?}");
             assert_eq!(scene.provider.report().requests, 2, "{wire:?} {fault:?}");
             scene.assert_accounted(&ran);
@@ -175,7 +176,8 @@ fn a_wrong_key_fails_its_tasks_at_once_and_the_rest_of_the_run_goes_on() {
 fn what_is_known_to_be_wrong_is_refused_before_anything_runs() {
     let scene = Scene::new(Wire::Chat, Options::default());
     let code = |tables: &str, model: &str| {
-        let changed = Scene { tables: tables.to_owned(), ..Scene::new(Wire::Chat, Options::default()) };
+        let changed =
+            Scene { tables: tables.to_owned(), ..Scene::new(Wire::Chat, Options::default()) };
         match changed.prepare(Some(model), "1") {
             Err(PrepareError::Setup(error)) => error.code,
             Err(error) => panic!("{error}"),
