@@ -191,3 +191,95 @@ fn what_is_known_to_be_wrong_is_refused_before_anything_runs() {
     assert_eq!(code(&scene.tables, "fakes:m"), Code::PROVIDER_UNKNOWN);
     assert_eq!(code(&scene.tables, "no-such-model"), Code::MODEL_UNKNOWN);
 }
+
+#[test]
+fn siblings_that_share_a_long_prompt_write_it_to_the_cache_once() {
+    let mut scene = Scene::new(Wire::Anthropic, Options::default());
+    let long = "You know this house by heart. ".repeat(400);
+    let definition = format!("---\nname: keeper\ndescription: keeps\n---\n{long}\n");
+    scene.bench = scene.bench.file(".loopwright/agents/keeper.md", &definition);
+    let ran = scene.run(
+        "(await Promise.all([1, 2, 3, 4, 5, 6].map((n) => \
+         task({ description: `room ${n}`, subagentType: 'keeper' })))).length",
+    );
+    assert_eq!(value(&ran), json!(6));
+    let books = scene.provider.report();
+    let reads = books.entries.iter().filter(|entry| entry.billed.cache_read > 1024).count();
+    let wrote = books.entries.iter().filter(|entry| entry.billed.cache_write > 1024).count();
+    assert_eq!((books.requests, wrote, reads), (6, 1, 5));
+    let usage = ran.report.usage;
+    let billed = (books.billed.cache_read, books.billed.cache_write);
+    assert_eq!((usage.cache_read_tokens, usage.cache_write_tokens), billed);
+}
+
+#[test]
+fn a_run_waits_out_an_outage_and_goes_on() {
+    let mut scene = Scene::new(Wire::Chat, Options::default());
+    for (name, most) in [("provider.probe_max_ms", "20"), ("provider.breaker_failures", "3")] {
+        scene.bench.settings.set(name, most).unwrap();
+    }
+    scene.provider.set_outage(true);
+    let ran = std::thread::scope(|threads| {
+        // The end of the outage is decided by what was asked, not by the clock.
+        threads.spawn(|| {
+            while scene.provider.report().requests < 6 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            scene.provider.set_outage(false);
+        });
+        scene
+            .run("(await Promise.all([1, 2, 3].map((n) => task({ description: `t${n}` })))).length")
+    });
+    assert_eq!((value(&ran), ran.report.status), (json!(3), RunStatus::Complete));
+    let kinds: Vec<&str> = ran.entries.iter().map(|entry| entry.kind()).collect();
+    assert!(kinds.contains(&"provider_down") && kinds.contains(&"provider_up"), "{kinds:?}");
+}
+
+#[test]
+fn cancelling_a_run_ends_its_requests() {
+    let stall = FaultPlan::always(Fault::StallBeforeFirstByte);
+    let scene = Scene::new(Wire::Anthropic, Options::default().faults(stall));
+    let text = "await task({ description: 'never answered' })";
+    let run = scene.prepare(Some("fake:some-model"), text).unwrap_or_else(|e| panic!("{e}"));
+    let canceller = run.canceller();
+    let ran = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while scene.provider.report().requests == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            canceller.cancel();
+        });
+        execute(run)
+    });
+    assert_eq!(ran.report.status, RunStatus::Cancelled);
+}
+
+#[test]
+fn a_broken_mcp_server_and_an_unknown_tool_are_told_and_a_sound_server_serves_program_and_subagent()
+{
+    let script = |request: &Request| match request.tool_turns() {
+        0 => {
+            let tool = request.tools.iter().find(|tool| tool.name.ends_with("_ok"));
+            Reply::call(tool.map_or("no_tool", |tool| &tool.name), &json!({}))
+        }
+        _ => Reply::text(request.results().iter().map(|(_, text)| *text).collect::<String>()),
+    };
+    let server = common::root().join("crates/mcp/tests/data/server.py");
+    let server = |fault: &str| json!({ "command": "python3", "args": [server, fault] });
+    let servers =
+        json!({ "mcpServers": { "good": server("none"), "bad": server("crash-at-start") } });
+    let definition =
+        "---\nname: odd\ndescription: odd\ntools: read_file, no_such_tool\n---\nWork.\n";
+    let mut scene = Scene::new(Wire::Chat, Options::script(script));
+    scene.bench = scene.bench.file(".mcp.json", &servers.to_string());
+    scene.bench = scene.bench.file(".loopwright/agents/odd.md", definition);
+    let text = "[await tools.good.ok({}), await task({ description: 'use it' })]";
+    let run = scene.prepare(Some("fake:some-model"), text).unwrap_or_else(|e| panic!("{e}"));
+    let told: Vec<Code> = run.warnings().iter().map(|warning| warning.code).collect();
+    assert!(
+        told.contains(&Code::MCP_NOT_STARTED) && told.contains(&Code::TOOL_UNKNOWN),
+        "{told:?}"
+    );
+    let ran = execute(run);
+    assert_eq!(value(&ran), json!(["fine", "fine"]));
+}
