@@ -328,7 +328,7 @@ fn sleep_and_approve_send_what_they_were_given() {
 #[test]
 fn args_are_what_the_run_was_given() {
     let given = json!({ "args": { "files": ["a"], "__proto__": 1 }, "tools": [] });
-    expect![[r#"result {"__proto__":1,"files":["a"]}"#]]
+    expect![[r#"result {"files":["a"],"__proto__":1}"#]]
         .assert_eq(&transcript_with("args", "", &given));
     expect![[r#"result ["undefined",true]"#]].assert_eq(&transcript_with(
         "[typeof args, args === undefined]",

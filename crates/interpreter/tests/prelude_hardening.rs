@@ -146,15 +146,15 @@ fn the_api_works_when_every_global_is_gone() {
         program,
         "",
         expect![[r#"
-        log {"level":"log","text":"{ a: 1 }"}
-        agent {"prompt":"1","label":"x","retries":1} 5:36 scope 1 null-on-failure tracked
-        agent {"prompt":"2"} 5:92 null-on-failure
-        agent {"prompt":"3"} 5:114 scope 2 null-on-failure tracked observed
-        agent {"prompt":"4"} 6:31 scope 3 null-on-failure observed
-        tool {"name":"read_file","args":{}} 6:49
-        dropped parallel[5] Error: threw `5`
-        result [["1",["2"],[{"status":"done","value":"3","receipt":{"attempts":1,"call":"c2","ms":5,"usage":{}},"receipts":[{"attempts":1,"call":"c2","ms":5,"usage":{}}]}],["4"],"read_file",null],[]]
-        note {"note":"coverage","total":1,"done":1,"items":[]}"#]],
+            log {"level":"log","text":"{ a: 1 }"}
+            agent {"prompt":"1","label":"x","retries":1} 5:36 scope 1 null-on-failure tracked
+            agent {"prompt":"2"} 5:92 null-on-failure
+            agent {"prompt":"3"} 5:114 scope 2 null-on-failure tracked observed
+            agent {"prompt":"4"} 6:31 scope 3 null-on-failure observed
+            tool {"name":"read_file","args":{}} 6:49
+            dropped parallel[5] Error: threw `5`
+            result [["1",["2"],[{"status":"done","value":"3","receipt":{"call":"c2","attempts":1,"usage":{},"ms":5},"receipts":[{"call":"c2","attempts":1,"usage":{},"ms":5}]}],["4"],"read_file",null],[]]
+            note {"note":"coverage","total":1,"done":1,"items":[]}"#]],
     );
 }
 
@@ -242,7 +242,7 @@ fn values_from_the_host_are_data() {
         r#"a => done {"__proto__": {"polluted": 1}, "then": "no function", "constructor": 1}"#,
         expect![[r#"
             agent {"prompt":"a"} 1:21 null-on-failure
-            result [true,["__proto__","constructor","then"],"string",null]"#]],
+            result [true,["__proto__","then","constructor"],"string",null]"#]],
     );
 }
 

@@ -66,11 +66,7 @@ impl Run {
     /// # Errors
     /// Everything that can be known to be wrong before the first turn.
     pub fn prepare(options: RunOptions) -> Result<Self, PrepareError> {
-        let workspace = options.workspace.canonicalize().map_err(|error| {
-            let shown = options.workspace.display();
-            Diagnostic::new(Code::USAGE, format!("cannot use the workspace `{shown}`: {error}"))
-                .hint("name a directory that is there with `--workspace`")
-        })?;
+        let workspace = workspace_of(&options.workspace)?;
         let name = options.program.display().to_string();
         let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
         check_args(&program, options.args.as_ref(), &options.settings)?;
@@ -169,6 +165,14 @@ impl Run {
             subagents: Arc::clone(&self.subagents),
         }
     }
+}
+
+fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {
+    given.canonicalize().map_err(|error| {
+        let shown = given.display();
+        Diagnostic::new(Code::USAGE, format!("cannot use the workspace `{shown}`: {error}"))
+            .hint("name a directory that is there with `--workspace`")
+    })
 }
 
 /// What surrounds a run: definitions, providers, tools.

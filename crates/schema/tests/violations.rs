@@ -22,8 +22,8 @@ fn each_error_names_its_place_and_what_was_expected() {
         &json!({"items": [{"line": 0, "severity": "low"}, {"severity": "mid", "odd key": 1, "note": ""}]}),
         "items[0].line: `0` is less than the minimum of 1\n\
          items[1]: \"line\" is a required property\n\
-         items[1][\"odd key\"]: `1` is not of type \"null\"\n\
          items[1].severity: `\"mid\"` is not one of \"low\" or \"high\"\n\
+         items[1][\"odd key\"]: `1` is not of type \"null\"\n\
          items[1]: Additional properties are not allowed ('note' was unexpected)",
     );
 }

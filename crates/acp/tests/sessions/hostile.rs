@@ -96,7 +96,7 @@ const CASES: &[Case<'_>] = &[
         &["without a message"],
     ),
     (
-        "greet(); say('early'); reply({'stopReason': 'end_turn'})",
+        "reply({'protocolVersion': 1}); say('early'); reply({'sessionId': 's'}); reply({'stopReason': 'end_turn'})",
         Code::AGENT_NO_ANSWER,
         true,
         true,

@@ -30,38 +30,38 @@ fn a_finished_run_is_a_tree_of_phases_and_tasks() {
         &finished_audit(),
         None,
         &expect![[r#"
-        audit.ts  degraded in 1.9 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      3 done, 1 failed
-        other      2 done
-        used       1,800 tokens in, 690 tokens out, $0.0246
+            audit.ts  degraded in 1.9 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      3 done, 1 failed
+            other      2 done
+            used       1,800 tokens in, 690 tokens out, $0.0246
 
-        Scan  1 done, 1 failed  other: 1 done  each file
-        ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"notes":[],"ok":true}
-        └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
+            Scan  1 done, 1 failed  other: 1 done  each file
+            ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"ok":true,"notes":[]}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
 
-        Report  other: 1 done
-        └─ done        4  workflow publish  500 ms  → null
-           line 1: await agent('x')  1 done
-           └─ done        5  write (reviewer)  200 ms, 1,240 tokens  → null
+            Report  other: 1 done
+            └─ done        4  workflow publish  500 ms  → null
+               line 1: await agent('x')  1 done
+               └─ done        5  write (reviewer)  200 ms, 1,240 tokens  → null
 
-        line 3: const found = await Promise.all(files.map(scan))  1 done
-        └─ done        3  sum up (reviewer)  300 ms, 1,240 tokens  → all is well
+            line 3: const found = await Promise.all(files.map(scan))  1 done
+            └─ done        3  sum up (reviewer)  300 ms, 1,240 tokens  → all is well
 
-        log
-        14:22:33 2 files
+            log
+            14:22:33 2 files
 
-        failures
-        - check b.rs: timeout: `check b.rs` took longer than 5 s
-        - became null: no such file
+            failures
+            - check b.rs: timeout: `check b.rs` took longer than 5 s
+            - became null: no such file
 
-        result
-        {"files":2}
-    "#]],
+            result
+            {"files":2}
+        "#]],
     );
 }
 
@@ -71,31 +71,31 @@ fn a_run_under_way_tells_what_it_does_now() {
         &audit(),
         None,
         &expect![[r#"
-        audit.ts  running, last entry after 1.5 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      1 done, 2 running, 1 failed
-        other      1 done, 1 running
-        used       2,700 tokens in, 1,020 tokens out, $0.0369
+            audit.ts  running, last entry after 1.5 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      1 done, 2 running, 1 failed
+            other      1 done, 1 running
+            used       2,700 tokens in, 1,020 tokens out, $0.0369
 
-        Scan  1 done, 1 failed  other: 1 done  each file
-        ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"notes":[],"ok":true}
-        └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
+            Scan  1 done, 1 failed  other: 1 done  each file
+            ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"ok":true,"notes":[]}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
 
-        Report  other: 1 running
-        └─ running     4  workflow publish  200 ms
-           line 1: await agent('x')  1 running
-           └─ running     5  write (reviewer)  0 ms
+            Report  other: 1 running
+            └─ running     4  workflow publish  200 ms
+               line 1: await agent('x')  1 running
+               └─ running     5  write (reviewer)  0 ms
 
-        line 3: const found = await Promise.all(files.map(scan))  1 running
-        └─ running     3  sum up (reviewer)  200 ms  → reading
+            line 3: const found = await Promise.all(files.map(scan))  1 running
+            └─ running     3  sum up (reviewer)  200 ms  → reading
 
-        log
-        14:22:33 2 files
-    "#]],
+            log
+            14:22:33 2 files
+        "#]],
     );
 }
 
@@ -245,7 +245,7 @@ fn events_are_lines_of_json_with_stable_names() {
         {"event":"task.started","at":"2026-11-20T14:22:33.720Z","task":2,"attempt":1}
         {"event":"log","at":"2026-11-20T14:22:33.820Z","guest":0,"line":3,"level":"log","text":"2 files"}
         {"event":"task.attempt","at":"2026-11-20T14:22:33.920Z","task":2,"attempt":1,"retryAt":"2026-11-20T14:22:34.420Z","usage":{"inputTokens":0,"outputTokens":10,"usdMicros":0},"failure":{"reason":"provider","code":"LW0604","message":"the command ended with status 1","retryable":true}}
-        {"event":"task.ended","at":"2026-11-20T14:22:34.020Z","task":1,"attempts":1,"status":"done","ms":400,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":{"notes":[],"ok":true}}
+        {"event":"task.ended","at":"2026-11-20T14:22:34.020Z","task":1,"attempts":1,"status":"done","ms":400,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":{"ok":true,"notes":[]}}
         {"event":"task.started","at":"2026-11-20T14:22:34.120Z","task":2,"attempt":2}
         {"event":"task.ended","at":"2026-11-20T14:22:34.220Z","task":2,"attempts":2,"status":"failed","ms":500,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"failure":{"reason":"timeout","code":"LW0502","message":"`check b.rs` took longer than 5 s","retryable":false}}
         {"event":"task.queued","at":"2026-11-20T14:22:34.320Z","task":3,"guest":0,"kind":"agent","label":"sum up","subagent":"reviewer","phase":"line 3: const found = await Promise.all(files.map(scan))","line":3,"column":9}
@@ -258,7 +258,7 @@ fn events_are_lines_of_json_with_stable_names() {
         {"event":"task.ended","at":"2026-11-20T14:22:34.720Z","task":3,"attempts":1,"status":"done","ms":300,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":"all is well"}
         {"event":"task.ended","at":"2026-11-20T14:22:34.820Z","task":5,"attempts":1,"status":"done","ms":200,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":null}
         {"event":"workflow.ended","at":"2026-11-20T14:22:34.920Z","task":4,"attempts":0,"status":"done","ms":500,"usage":{"inputTokens":0,"outputTokens":0,"usdMicros":0},"result":null}
-        {"event":"dropped","guest":0,"thrown":{"message":"no such file","name":"Error"}}
+        {"event":"dropped","guest":0,"thrown":{"name":"Error","message":"no such file"}}
     "#]].assert_eq(&out);
 }
 
