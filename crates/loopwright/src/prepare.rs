@@ -115,8 +115,7 @@ impl Run {
             settings,
         };
         let mut warnings = program.warnings;
-        warnings.extend(broken);
-        warnings.extend(told);
+        warnings.extend(broken.into_iter().chain(told));
         let guests = Guests::new(interpreter, &start.settings);
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
