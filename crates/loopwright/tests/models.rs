@@ -283,3 +283,35 @@ fn a_broken_mcp_server_and_an_unknown_tool_are_told_and_a_sound_server_serves_pr
     let ran = execute(run);
     assert_eq!(value(&ran), json!(["fine", "fine"]));
 }
+
+#[test]
+fn a_subagent_in_a_worktree_leaves_a_branch_that_the_program_applies() {
+    let script = |request: &Request| match request.tool_turns() {
+        0 => Reply::call("write_file", &json!({ "path": "made.txt", "content": "by a model\n" })),
+        _ => Reply::text("made it"),
+    };
+    let mut scene = Scene::new(Wire::Anthropic, Options::script(script));
+    scene.bench.settings.set("tools.allow", "glob,apply_worktree").unwrap();
+    scene.bench = scene.bench.file(".gitignore", "program.ts\n");
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@localhost"];
+        let mut command = std::process::Command::new("git");
+        command.args(who).args(arguments).current_dir(scene.bench.workspace());
+        assert!(command.output().unwrap().status.success(), "{arguments:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", ".gitignore"]);
+    git(&["commit", "--quiet", "--message", "begin"]);
+    let ran = scene.run(
+        "const [made] = await settle([() => task({ description: 'make', isolation: 'worktree' })]); \
+         const { changed, branch } = made.receipt.worktree; \
+         const before = await tools.glob({ pattern: '*.txt' }); \
+         await tools.apply_worktree({ branch, dryRun: true }); \
+         const dry = await tools.glob({ pattern: '*.txt' }); \
+         await tools.apply_worktree({ branch }); \
+         [changed, before, dry, await tools.glob({ pattern: '*.txt' })]",
+    );
+    assert_eq!(value(&ran), json!([true, "", "", "made.txt"]));
+    let text = std::fs::read_to_string(scene.bench.workspace().join("made.txt")).unwrap();
+    assert_eq!(text, "by a model\n");
+}
