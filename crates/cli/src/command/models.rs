@@ -111,8 +111,8 @@ pub fn models(terminal: &Terminal, args: &Models) -> Result<u8, Failure> {
 }
 
 fn look_up(terminal: &Terminal, args: &Models, providers: &Providers) -> Result<u8, Failure> {
-    let (mut found, mut errors): (Vec<(&str, Model, Option<KeyInfo>)>, Vec<Diagnostic>) =
-        Default::default();
+    let mut found: Vec<(&str, Model, Option<KeyInfo>)> = Vec::new();
+    let mut errors: Vec<Diagnostic> = Vec::new();
     let list = providers.list();
     for name in &args.names {
         match providers.resolve(name) {
