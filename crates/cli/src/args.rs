@@ -1,6 +1,22 @@
 //! What can be typed. `docs/reference/cli.md` is generated from here.
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+mod look; // looking at runs
+mod page; // texts about the command itself
+mod project; // programs and projects
+mod reach; // what is in reach of a run
+mod run; // what a run is given
+mod worktrees; // what subagents left in worktrees
+
+pub use look::{Runs, Show};
+pub use page::{Completions, Page, Reference};
+pub use project::{Check, Init};
+pub use reach::{
+    Agents, ListSettings, Mcp, McpCommand, McpList, McpLogin, McpServer, Models, Tools,
+};
+pub use run::Run;
+pub use worktrees::{Worktrees, WorktreesApply, WorktreesClean, WorktreesCommand, WorktreesPlace};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Runs programs that orchestrate subagents, inside a sandbox, with every step recorded.
@@ -30,6 +46,14 @@ pub enum Command {
     Init(Init),
     /// List the subagents in reach.
     Agents(Agents),
+    /// List model providers and names of models, or look models up.
+    Models(Models),
+    /// List the tools in reach of programs and subagents.
+    Tools(Tools),
+    /// Start and list the MCP servers of the workspace, or log in at one.
+    Mcp(Mcp),
+    /// List what subagents left in worktrees, remove it, or apply it.
+    Worktrees(Worktrees),
     /// List settings: values in force and where each comes from.
     Settings(ListSettings),
     /// Print a shell's completion script.
@@ -62,144 +86,4 @@ pub struct WithSettings {
     /// Set one setting; may be repeated. `loopwright settings` lists them.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-}
-
-/// Arguments of `run`.
-#[derive(Debug, ClapArgs)]
-pub struct Run {
-    /// The program: a `.ts`, `.js` or `.mjs` file.
-    pub program: PathBuf,
-    /// The run's arguments as JSON, `@file` to read them from a file, `@-` from standard input.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub args: Option<String>,
-    /// A directory of subagent definitions that goes before the workspace's.
-    #[arg(long, value_name = "DIR")]
-    pub agents: Option<PathBuf>,
-    /// The model for subagents that no command serves; `mock` answers from the response schema.
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// Settings.
-    #[command(flatten)]
-    pub settings: WithSettings,
-    /// Stream events to standard output, one JSON object a line; the last one holds `runId`, `status`, `result`.
-    #[arg(long)]
-    pub json: bool,
-    /// Show errors only.
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// The workspace.
-    #[command(flatten)]
-    pub workspace: InWorkspace,
-    /// The data directory.
-    #[command(flatten)]
-    pub data_dir: InDataDir,
-}
-
-/// Arguments of `runs`.
-#[derive(Debug, ClapArgs)]
-pub struct Runs {
-    /// Print a JSON array.
-    #[arg(long)]
-    pub json: bool,
-    /// How many runs.
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
-    pub limit: usize,
-    /// The data directory.
-    #[command(flatten)]
-    pub data_dir: InDataDir,
-}
-
-/// Arguments of `show`.
-#[derive(Debug, ClapArgs)]
-pub struct Show {
-    /// The run's id, the beginning of it, or `latest`.
-    #[arg(default_value = "latest")]
-    pub run: String,
-    /// Show one task in full: prompt, attempts, result.
-    #[arg(long, value_name = "NUMBER")]
-    pub task: Option<u32>,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// The data directory.
-    #[command(flatten)]
-    pub data_dir: InDataDir,
-}
-
-/// Arguments of `check`.
-#[derive(Debug, ClapArgs)]
-pub struct Check {
-    /// The program: a `.ts`, `.js` or `.mjs` file.
-    pub program: PathBuf,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// A directory of subagent definitions that goes before the workspace's.
-    #[arg(long, value_name = "DIR")]
-    pub agents: Option<PathBuf>,
-    /// The workspace.
-    #[command(flatten)]
-    pub workspace: InWorkspace,
-}
-
-/// Arguments of `init`.
-#[derive(Debug, ClapArgs)]
-pub struct Init {
-    /// Where; made if it is not there.
-    #[arg(default_value = ".")]
-    pub dir: PathBuf,
-}
-
-/// Arguments of `agents`.
-#[derive(Debug, ClapArgs)]
-pub struct Agents {
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// A directory of subagent definitions that goes before the workspace's.
-    #[arg(long, value_name = "DIR")]
-    pub agents: Option<PathBuf>,
-    /// The model for subagents that no command serves.
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// The workspace.
-    #[command(flatten)]
-    pub workspace: InWorkspace,
-}
-
-/// Arguments of `settings`.
-#[derive(Debug, ClapArgs)]
-pub struct ListSettings {
-    /// Print a JSON array.
-    #[arg(long)]
-    pub json: bool,
-    /// Settings.
-    #[command(flatten)]
-    pub settings: WithSettings,
-    /// The workspace.
-    #[command(flatten)]
-    pub workspace: InWorkspace,
-}
-
-/// Arguments of `completions`.
-#[derive(Debug, ClapArgs)]
-pub struct Completions {
-    /// The shell.
-    pub shell: clap_complete::Shell,
-}
-
-/// Arguments of `reference`.
-#[derive(Debug, ClapArgs)]
-pub struct Reference {
-    /// The page.
-    pub page: Page,
-}
-
-/// The generated pages of `docs/reference/`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Page {
-    /// `cli.md`.
-    Cli,
-    /// `settings.md`.
-    Settings,
 }

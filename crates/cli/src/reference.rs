@@ -86,7 +86,11 @@ fn cli() -> String {
     let _ = writeln!(out, "{about}");
     for command in command.get_subcommands().filter(|it| !it.is_hide_set()) {
         if command.get_name() != "help" {
-            one_command(&mut out, command);
+            one_command(&mut out, command, command.get_name());
+            for inner in command.get_subcommands().filter(|it| it.get_name() != "help") {
+                let name = format!("{} {}", command.get_name(), inner.get_name());
+                one_command(&mut out, inner, &name);
+            }
         }
     }
     out.push_str(STREAMS);
@@ -94,14 +98,13 @@ fn cli() -> String {
     out
 }
 
-fn one_command(out: &mut String, command: &clap::Command) {
+fn one_command(out: &mut String, command: &clap::Command, name: &str) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim();
     let _ = write!(
         out,
-        "\n## {}\n\n{about}.\n\n```\n{usage}\n```\n\n| argument | meaning |\n|---|---|\n",
-        command.get_name()
+        "\n## {name}\n\n{about}.\n\n```\n{usage}\n```\n\n| argument | meaning |\n|---|---|\n"
     );
     for argument in command.get_arguments().filter(|it| !it.is_hide_set()) {
         if argument.get_id() == "help" {

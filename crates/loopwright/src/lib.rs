@@ -12,6 +12,7 @@ mod host; // the local host: journal, timers, inbox
 mod modules; // program text with what it imports
 mod options; // what a run is asked to be
 mod prepare; // everything before the first turn
+mod reach; // the tools in reach, looked at without a run
 mod replay; // a recorded run again
 mod saved; // saved programs by name
 mod services; // tools, saved programs, approvals as drivers
@@ -32,4 +33,5 @@ pub use loopwright_types as types;
 pub use loopwright_worktrees as worktrees;
 pub use options::RunOptions;
 pub use prepare::{PrepareError, Run};
+pub use reach::Reach;
 pub use replay::{ReplayError, replay_run};

@@ -62,6 +62,11 @@ impl Toolbox {
         self.builtin.tools().into_iter().chain(self.servers.tools()).chain(apply).collect()
     }
 
+    /// The MCP servers.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
     /// Names in a definition's `tools` that mean none of these.
     pub fn unknown(&self, names: &[String]) -> Vec<String> {
         let tools = self.tools();

@@ -78,6 +78,13 @@ fn the_main_job_over_real_files_completes_and_replays() {
 }
 
 #[test]
+fn the_review_by_models_replays_offline() {
+    let agents = root().join("examples/review_with_models/agents");
+    let program = root().join("examples/review_with_models/review.ts");
+    replays_the_same(&program, &Bench::new(), Some(agents), &root());
+}
+
+#[test]
 fn every_test_program_replays_under_failing_slow_and_hostile_subagents() {
     let programs = programs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs"));
     assert!(programs.len() >= 10, "{}", programs.len());

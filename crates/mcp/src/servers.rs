@@ -96,7 +96,18 @@ impl Servers {
     /// Starts all servers at once, lists their tools and pins them for the run. What did not start or cannot be used is
     /// reported; the others are there. Takes as long as the slowest, `mcp.connect_timeout_ms` and the listing at most.
     pub fn connect_all(&self) -> Vec<Diagnostic> {
-        let mut diagnostics = Vec::new();
+        let results = self.connect_each();
+        let mut diagnostics: Vec<Diagnostic> = results
+            .into_iter()
+            .flat_map(|(_, result)| result.unwrap_or_else(|it| vec![it]))
+            .collect();
+        diagnostics.extend(self.pin());
+        diagnostics
+    }
+
+    /// The same, told server by server, by name: what is wrong with single tools of one that is up, or why it is not.
+    /// The tools are not pinned yet.
+    pub fn connect_each(&self) -> Vec<(String, Result<Vec<Diagnostic>, Diagnostic>)> {
         let started: Vec<_> = self
             .servers
             .iter()
@@ -107,19 +118,18 @@ impl Servers {
                 (name, pending)
             })
             .collect();
-        for (name, pending) in started {
+        let told = |name: String, complaints: Vec<String>| {
+            let about = |complaint| format!("the MCP server `{name}`: {complaint}");
+            let complaints = complaints.into_iter().map(about);
+            complaints.map(|message| Diagnostic::new(Code::MCP_TOOL, message)).collect()
+        };
+        let ended = started.into_iter().map(|(name, pending)| {
             let result = pending
                 .and_then(|it| it.wait(|| ()).unwrap_or_else(|| Err(failure::ending(&name))));
-            match result {
-                Ok(complaints) => diagnostics.extend(complaints.into_iter().map(|complaint| {
-                    let message = format!("the MCP server `{name}`: {complaint}");
-                    Diagnostic::new(Code::MCP_TOOL, message)
-                })),
-                Err(failure) => diagnostics.push(diagnostic(failure)),
-            }
-        }
-        diagnostics.extend(self.pin());
-        diagnostics
+            let result = result.map_err(diagnostic);
+            (name.clone(), result.map(|complaints| told(name, complaints)))
+        });
+        ended.collect()
     }
 
     /// Takes the tools as their servers have them now for those of the next run.
@@ -142,6 +152,13 @@ impl Servers {
     /// The tools that are pinned, in alphabetical order of `server.tool`.
     pub fn tools(&self) -> Vec<Tool> {
         self.table().entries().map(|it| it.tool.clone()).collect()
+    }
+
+    /// Those of one server, named as in its file.
+    pub fn tools_of(&self, server: &str) -> Vec<Tool> {
+        let table = self.table();
+        let own = table.entries().filter(|it| it.server.name() == server);
+        own.map(|it| it.tool.clone()).collect()
     }
 
     /// The name that a tool is known by, whatever way a program or a model wrote it.

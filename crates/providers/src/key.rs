@@ -87,6 +87,24 @@ impl KeyReference {
         }
     }
 
+    /// As settings write it; of several variables the one that is set, else all of them.
+    pub(crate) fn shown(&self, variables: &Variables) -> String {
+        match self {
+            Self::Variables(names) => {
+                let is_set =
+                    |name: &&String| variables(name).is_some_and(|it| !it.trim().is_empty());
+                let names = match names.iter().find(is_set) {
+                    Some(name) => std::slice::from_ref(name),
+                    None => names.as_slice(),
+                };
+                let names: Vec<String> = names.iter().map(|name| format!("env:{name}")).collect();
+                names.join(" or ")
+            }
+            Self::File(path) => format!("file:{path}"),
+            Self::Keyring { service, user, .. } => format!("keyring:{service}/{user}"),
+        }
+    }
+
     /// Whether reading it may take a while.
     pub(crate) fn is_slow(&self) -> bool {
         matches!(self, Self::Keyring { found, .. } if found.get().is_none())

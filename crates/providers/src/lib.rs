@@ -12,6 +12,7 @@
 mod attempt; // one request, from the key to the whole reply
 mod catalog; // what known models cost
 mod config; // providers and models from the settings
+mod describe; // what a configuration has, for people
 mod driver; // attempts on one background thread
 mod failure; // what a provider's error asks for
 mod headers; // Retry-After and rate limits
@@ -25,5 +26,6 @@ mod time; // dates as written in headers
 mod wire; // four forms of asking and answering
 
 pub use config::{Providers, Structured};
+pub use describe::{KeyInfo, KeyStatus, ModelName, NameKind, ProviderInfo};
 pub use driver::ModelDriver;
 pub use wire::Wire;

@@ -26,6 +26,11 @@ const OUTPUT_TOKENS_ASKED: u64 = 32_000;
 /// How many steps an alias may take.
 const STEPS_MAX: usize = 8;
 
+/// Names that definitions written for other agents use, and what they stand for.
+pub(crate) fn built_in_aliases() -> &'static [(&'static str, &'static str)] {
+    ALIASES
+}
+
 impl Providers {
     /// The model of this name. An alias or tier may name another; a bare name must be in the price table. After
     /// `provider:` any model name is taken, because providers offer new ones every week: one that the table does not
@@ -46,7 +51,7 @@ impl Providers {
     }
 
     /// What an alias, tier or bare name stands for.
-    fn step(&self, name: &str) -> Option<String> {
+    pub(crate) fn step(&self, name: &str) -> Option<String> {
         if let Some(target) = self.models.aliases.get(name) {
             return Some(target.clone());
         }
