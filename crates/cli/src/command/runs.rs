@@ -41,12 +41,28 @@ struct CountsOut {
 struct UsageOut {
     input_tokens: u64,
     output_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_read_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_write_tokens: u64,
     usd_micros: u64,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 impl From<Usage> for UsageOut {
-    fn from(Usage { input_tokens, output_tokens, usd_micros, .. }: Usage) -> Self {
-        Self { input_tokens, output_tokens, usd_micros }
+    fn from(usage: Usage) -> Self {
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            usd_micros,
+        } = usage;
+        Self { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros }
     }
 }
 

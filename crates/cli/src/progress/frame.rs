@@ -2,9 +2,7 @@
 
 use loopwright::protocol::CallKind;
 use loopwright::types::Micros;
-use loopwright::view::{
-    CallStatus, CallView, GroupView, Paint, Piece, RunView, duration, escape, figure, row,
-};
+use loopwright::view::{CallView, GroupView, Paint, Piece, RunView, duration, escape, figure, row};
 
 /// Rows the view takes at most, however high the terminal is.
 const ROWS_MAX: usize = 30;
@@ -12,6 +10,8 @@ const ROWS_MAX: usize = 30;
 const GROUPS_SEEN_MAX: usize = 200;
 /// Calls under way looked at for one picture.
 const CALLS_SEEN_MAX: usize = 2000;
+/// Providers that are down shown, the rest is counted.
+const OUTAGES_MAX: usize = 2;
 /// Below this many columns the head takes two rows.
 const NARROW: usize = 72;
 
@@ -32,8 +32,10 @@ pub fn frame(
     let Some(header) = view.header() else {
         return vec![row(paint, columns, &[(spinner, Paint::cyan), (" preparing", Paint::plain)])];
     };
-    let mut out = Frame { view, now, paint, columns, spinner, rows: Vec::new() };
+    let mut out = Frame { view, now, paint, columns, spinner, rows: Vec::new(), head_rows: 0 };
     out.head(&header.program);
+    out.outages();
+    out.head_rows = out.rows.len();
     let log = view.logs().next_back().map(|log| escape(&log.text).into_owned());
     let left = room.saturating_sub(out.rows.len() + usize::from(log.is_some()));
     out.groups(left);
@@ -51,6 +53,8 @@ struct Frame<'a> {
     columns: usize,
     spinner: &'static str,
     rows: Vec<String>,
+    /// Rows of the head and its banners.
+    head_rows: usize,
 }
 
 impl Frame<'_> {
@@ -69,6 +73,8 @@ impl Frame<'_> {
         let spinner = format!("{} ", self.spinner);
         let cancelling = if self.view.cancel_requested() {
             "  cancelling, Ctrl-C again ends at once"
+        } else if self.view.is_parked() {
+            "  parked"
         } else {
             ""
         };
@@ -106,6 +112,34 @@ impl Frame<'_> {
         }
     }
 
+    /// A banner for each provider that is down.
+    fn outages(&mut self) {
+        let down = self.view.down();
+        for outage in down.iter().take(OUTAGES_MAX) {
+            let provider = escape(&outage.provider);
+            let took = duration(outage.took(self.now));
+            let needing = self.view.needing(&outage.provider);
+            let tasks = if needing == 1 { "task waits" } else { "tasks wait" };
+            let head = format!("! {provider} is down for {took}");
+            let waiting = format!(": {} {tasks}", figure(needing as u64));
+            let asked = match outage.asked {
+                0 => String::new(),
+                asked => format!(", asked {} times since", figure(asked.into())),
+            };
+            let why = format!("  {} [{}]", escape(&outage.message), outage.code);
+            self.row(&[
+                (&head, Paint::yellow),
+                (&waiting, Paint::plain),
+                (&asked, Paint::dim),
+                (&why, Paint::dim),
+            ]);
+        }
+        if down.len() > OUTAGES_MAX {
+            let text = format!("! {} more providers are down", down.len() - OUTAGES_MAX);
+            self.row(&[(&text, Paint::yellow)]);
+        }
+    }
+
     /// Finished phases, open ones with their calls, announced ones; in that order, as many as fit.
     fn groups(&mut self, room: usize) {
         let groups = self.view.groups();
@@ -136,7 +170,7 @@ impl Frame<'_> {
 
     /// Rows below the head.
     fn used(&self) -> usize {
-        self.rows.len().saturating_sub(1)
+        self.rows.len().saturating_sub(self.head_rows)
     }
 
     fn finished(&mut self, count: usize, rows: usize, is_finished: impl Fn(&usize) -> bool) {
@@ -208,9 +242,9 @@ impl Frame<'_> {
     }
 
     fn call(&mut self, call: &CallView) {
-        let (mark, colour): (&str, fn(Paint, &str) -> String) = match call.status {
-            CallStatus::Retrying => ("↻", Paint::yellow),
-            _ => (self.spinner, Paint::cyan),
+        let (mark, colour): (&str, fn(Paint, &str) -> String) = match self.view.is_waiting(call) {
+            true => ("↻", Paint::yellow),
+            false => (self.spinner, Paint::cyan),
         };
         // Where there is little room, how long it takes says more than who does it.
         let narrow = self.columns < NARROW;
@@ -222,7 +256,8 @@ impl Frame<'_> {
         let subagent = subagent.map(|name| format!(" ({})", escape(name)));
         let took = call.took(self.now).map(|took| format!("  {}", duration(took)));
         let attempt = (call.attempts > 1).then(|| format!(", attempt {}", call.attempts));
-        let note = call.note.as_deref().map(|note| format!("  {}", escape(note)));
+        let note = self.view.note(call, self.now);
+        let note = note.map(|note| format!("  {}", escape(&note)));
         self.row(&[
             (&mark, colour),
             (&kind, Paint::dim),

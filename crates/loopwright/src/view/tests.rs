@@ -1,6 +1,8 @@
 //! Views of scripted runs, as people and tools see them.
 
+mod loops;
 mod script;
+mod steps;
 
 use super::*;
 use expect_test::{Expect, expect};
@@ -13,10 +15,9 @@ const PLAIN: Tree =
     Tree { paint: Paint { colour: false }, columns: None, logs_max: 20, interrupted: false };
 
 fn detail_of(script: &Script, call: u32) -> Option<TaskDetail> {
-    let mut found = None;
-    let follow = |entry| TaskDetail::follow(&mut found, CallId(call), entry);
-    script.entries.iter().for_each(follow);
-    found
+    let mut search = TaskSearch::new(CallId(call));
+    script.entries.iter().for_each(|entry| search.take(entry));
+    search.found()
 }
 
 fn check_tree(script: &Script, columns: Option<usize>, expected: &Expect) {
@@ -30,38 +31,39 @@ fn a_finished_run_is_a_tree_of_phases_and_tasks() {
         &finished_audit(),
         None,
         &expect![[r#"
-        audit.ts  degraded in 1.9 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      3 done, 1 failed
-        other      2 done
-        used       1,800 tokens in, 690 tokens out, $0.0246
+            audit.ts  degraded in 1.9 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      3 done, 1 failed
+            other      2 done
+            used       1,800 tokens in, 690 tokens out, $0.0246
+            context    4,949 tokens stayed out of the program; 11 came back
 
-        Scan  1 done, 1 failed  other: 1 done  each file
-        ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"notes":[],"ok":true}
-        └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
+            Scan  1 done, 1 failed  other: 1 done  each file
+            ├─ done        1  check a.rs (reviewer)  400 ms, 900 tokens in, 340 out, $0.0123  → {"notes":[],"ok":true}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 900 tokens in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
 
-        Report  other: 1 done
-        └─ done        4  workflow publish  500 ms  → null
-           line 1: await agent('x')  1 done
-           └─ done        5  write (reviewer)  200 ms, 1,240 tokens  → null
+            Report  other: 1 done
+            └─ done        4  workflow publish  500 ms  → null
+               line 1: await agent('x')  1 done
+               └─ done        5  write (reviewer)  200 ms, 900 tokens in, 340 out, $0.0123  → null
 
-        line 3: const found = await Promise.all(files.map(scan))  1 done
-        └─ done        3  sum up (reviewer)  300 ms, 1,240 tokens  → all is well
+            line 3: const found = await Promise.all(files.map(scan))  1 done
+            └─ done        3  sum up (reviewer)  300 ms, 900 tokens in, 340 out, $0.0123  → all is well
 
-        log
-        14:22:33 2 files
+            log
+            14:22:33 2 files
 
-        failures
-        - check b.rs: timeout: `check b.rs` took longer than 5 s
-        - became null: no such file
+            failures
+            - check b.rs: timeout: `check b.rs` took longer than 5 s
+            - became null: no such file
 
-        result
-        {"files":2}
-    "#]],
+            result
+            {"files":2}
+        "#]],
     );
 }
 
@@ -71,31 +73,32 @@ fn a_run_under_way_tells_what_it_does_now() {
         &audit(),
         None,
         &expect![[r#"
-        audit.ts  running, last entry after 1.5 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      1 done, 2 running, 1 failed
-        other      1 done, 1 running
-        used       2,700 tokens in, 1,020 tokens out, $0.0369
+            audit.ts  running, last entry after 1.5 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      1 done, 2 running, 1 failed
+            other      1 done, 1 running
+            used       2,700 tokens in, 1,020 tokens out, $0.0369
+            context    2,474 tokens stayed out of the program; 6 came back
 
-        Scan  1 done, 1 failed  other: 1 done  each file
-        ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"notes":[],"ok":true}
-        └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
+            Scan  1 done, 1 failed  other: 1 done  each file
+            ├─ done        1  check a.rs (reviewer)  400 ms, 900 tokens in, 340 out, $0.0123  → {"notes":[],"ok":true}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 900 tokens in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
 
-        Report  other: 1 running
-        └─ running     4  workflow publish  200 ms
-           line 1: await agent('x')  1 running
-           └─ running     5  write (reviewer)  0 ms
+            Report  other: 1 running
+            └─ running     4  workflow publish  200 ms
+               line 1: await agent('x')  1 running
+               └─ running     5  write (reviewer)  0 ms
 
-        line 3: const found = await Promise.all(files.map(scan))  1 running
-        └─ running     3  sum up (reviewer)  200 ms  → reading
+            line 3: const found = await Promise.all(files.map(scan))  1 running
+            └─ running     3  sum up (reviewer)  200 ms  → reading
 
-        log
-        14:22:33 2 files
-    "#]],
+            log
+            14:22:33 2 files
+        "#]],
     );
 }
 
@@ -125,6 +128,7 @@ fn no_row_is_wider_than_forty_columns() {
             tasks      3 done, 1 failed
             other      2 done
             used       1,800 tokens in, 690 tokens …
+            context    4,949 tokens stayed out of t…
 
             Scan  1 done, 1 failed  other: 1 done  …
             ├─ done        1  check a.rs (reviewer)…
@@ -297,6 +301,7 @@ fn one_task_is_shown_with_every_attempt() {
         status     failed
         took       nothing was dispatched
         used       900 tokens in, 340 tokens out, $0.0123
+        context    1,240 tokens stayed out of the program; 0 came back
         identity   7edb360f06acaef2cc80dba16cf563f199d347db4443da04da0c8173e3f9e4ed
         attempt 1  started 14:22:33.720Z, 200 ms: provider: the command ended with status 1 [LW0604]
         attempt 2  started 14:22:34.120Z, 100 ms

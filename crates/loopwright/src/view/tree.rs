@@ -1,9 +1,10 @@
 //! The text of `show`: what the run was started with, its phases as a tree of tasks, logs, failures, result.
 
+use super::cost::{usage, usage_short};
 use super::text::{Piece, escape, row};
 use super::{CallStatus, CallView, Paint, RunView, duration, figure, preview_json, timestamp};
 use loopwright_protocol::Json;
-use loopwright_types::{GuestId, Micros, RunStatus, Usage};
+use loopwright_types::{GuestId, Micros, RunStatus};
 
 /// How the tree is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Tree {
 
 /// Longest result shown, in characters; `show --json` has all of it.
 const RESULT_CHARS_MAX: usize = 2000;
+/// Outages shown, the last ones.
+const OUTAGES_SHOWN_MAX: usize = 5;
 /// Most lines of a result that is text.
 const RESULT_LINES_MAX: usize = 100;
 
@@ -95,6 +98,34 @@ impl Writer {
         if !view.usage().is_zero() {
             self.fact("used", &usage(view.usage()));
         }
+        if let Some(words) = view.context().words() {
+            self.fact("context", &words);
+        }
+        if let Some(words) = view.cache().words() {
+            self.fact("cache", &words);
+        }
+        self.outages(view);
+    }
+
+    fn outages(&mut self, view: &RunView) {
+        let earlier = view.outages().len().saturating_sub(OUTAGES_SHOWN_MAX);
+        if earlier > 0 {
+            self.fact("outages", &format!("… {earlier} earlier"));
+        }
+        for outage in view.outages().skip(earlier) {
+            let provider = escape(&outage.provider);
+            let took = duration(outage.took(outage.since));
+            self.fact(
+                "outage",
+                &format!("{provider} was down for {took} from {}", clock(outage.since)),
+            );
+        }
+        for outage in view.down() {
+            let (provider, since) = (escape(&outage.provider), clock(outage.since));
+            let (message, code) = (escape(&outage.message), outage.code);
+            let told = format!("{provider} is down since {since}: {message} [{code}]");
+            self.row(&[("outage     ", Paint::dim), (&told, Paint::yellow)]);
+        }
     }
 
     fn group(&mut self, view: &RunView, index: u32, indent: &str) {
@@ -130,7 +161,7 @@ impl Writer {
         let label = format!("{kind}{}{}", if kind.is_empty() { "" } else { " " }, call.label);
         let subagent = call.subagent.as_deref().map(|name| format!(" ({})", escape(name)));
         let facts = facts(call, view.now());
-        let note = note(call);
+        let note = note(view, call);
         self.row(&[
             (&branch, Paint::dim),
             (&status, call_colour(call.status)),
@@ -230,37 +261,29 @@ fn result_lines(result: &Json) -> Vec<String> {
     lines
 }
 
-/// Tokens and money in words.
-pub(super) fn usage(usage: Usage) -> String {
-    let mut told = format!(
-        "{} tokens in, {} tokens out",
-        figure(usage.input_tokens),
-        figure(usage.output_tokens)
-    );
-    if usage.usd_micros > 0 {
-        let cents = usage.usd_micros / 100;
-        told.push_str(&format!(", ${}.{:04}", cents / 10_000, cents % 10_000));
-    }
-    told
+/// Time of day, to the second.
+fn clock(at: Micros) -> String {
+    timestamp(at)[11..19].to_owned()
 }
 
-/// Attempts, time and tokens of a call, those that say something.
+/// Attempts, time, turns, tools and tokens of a call, those that say something.
 fn facts(call: &CallView, now: Micros) -> String {
     let mut facts = Vec::new();
     if call.attempts > 1 {
         facts.push(format!("{} attempts", call.attempts));
     }
     facts.extend(call.took(now).map(duration));
+    facts.extend(call.loop_words());
     if call.usage.tokens() > 0 {
-        facts.push(format!("{} tokens", figure(call.usage.tokens())));
+        facts.push(usage_short(call.usage));
     }
     if facts.is_empty() { String::new() } else { format!("  {}", facts.join(", ")) }
 }
 
 /// What a call gave, or why not.
-fn note(call: &CallView) -> String {
-    let Some(note) = call.note.as_deref() else { return String::new() };
-    let note = escape(note);
+fn note(view: &RunView, call: &CallView) -> String {
+    let Some(note) = view.note(call, view.now()) else { return String::new() };
+    let note = escape(&note);
     match (call.failure, call.fallback) {
         (Some((reason, code)), false) => format!("  {}: {note} [{code}]", reason.as_str()),
         (Some((reason, _)), true) => format!("  → {note} (fallback after {})", reason.as_str()),

@@ -15,7 +15,7 @@ pub(super) struct Script {
     pub(super) entries: Vec<Entry>,
     pub(super) now: Micros,
     turn: u32,
-    calls: u32,
+    pub(super) calls: u32,
 }
 
 const START_MS: u64 = 1_795_184_553_120;
