@@ -8,7 +8,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::{RunRow, Store};
 use loopwright::program::frame::Severity;
 use loopwright::types::{RunStatus, Usage};
-use loopwright::view::{Paint, duration, escape_json, figure, timestamp};
+use loopwright::view::{Paint, duration, escape_json, figure, money, timestamp};
 use serde::Serialize;
 
 /// A run as `runs --json` prints it: public, stable names.
@@ -102,7 +102,7 @@ pub fn runs(terminal: &Terminal, args: &Runs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let cells: Vec<Vec<(String, Colour)>> = rows.iter().map(cells).collect();
-    let head = ["RUN", "STATUS", "STARTED (UTC)", "TOOK", "DONE", "TOKENS", "PROGRAM"];
+    let head = ["RUN", "STATUS", "STARTED (UTC)", "TOOK", "DONE", "TOKENS", "COST", "PROGRAM"];
     terminal.out(&table(terminal.paint_out(), terminal.columns_out(), &head, &cells)).map(|()| 0)
 }
 
@@ -127,7 +127,7 @@ fn cells(row: &RunRow) -> Vec<(String, Colour)> {
         other => (other.as_str(), Paint::yellow),
     };
     let started = timestamp(row.created);
-    let tokens = row.usage.tokens();
+    let (tokens, usd) = (row.usage.tokens(), row.usage.usd_micros);
     vec![
         (row.id.to_string(), Paint::bold),
         (status.to_owned(), colour),
@@ -135,6 +135,7 @@ fn cells(row: &RunRow) -> Vec<(String, Colour)> {
         (row.ended.map(|at| duration(at.since(row.created))).unwrap_or_default(), Paint::plain),
         (format!("{}/{}", row.done, row.tasks), Paint::plain),
         (if tokens > 0 { figure(tokens) } else { String::new() }, Paint::plain),
+        (if usd > 0 { money(usd) } else { String::new() }, Paint::plain),
         (row.program.clone(), Paint::plain),
     ]
 }

@@ -1,8 +1,10 @@
 //! The live view as rows: what runs now first, what is finished in one row each, never more rows than there are.
 
 use loopwright::protocol::CallKind;
-use loopwright::types::Micros;
-use loopwright::view::{CallView, GroupView, Paint, Piece, RunView, duration, escape, figure, row};
+use loopwright::types::{Micros, Usage};
+use loopwright::view::{
+    CallView, GroupView, Paint, Piece, RunView, duration, escape, figure, money, row,
+};
 
 /// Rows the view takes at most, however high the terminal is.
 const ROWS_MAX: usize = 30;
@@ -66,9 +68,7 @@ impl Frame<'_> {
     fn head(&mut self, program: &str) {
         let tasks = self.view.tasks();
         let elapsed = format!("  {}", duration(self.view.took(self.now)));
-        let tokens = self.view.usage().tokens();
-        let tokens =
-            if tokens > 0 { format!("  {} tokens", figure(tokens)) } else { String::new() };
+        let tokens = spent(self.view.usage());
         let program = escape(program).into_owned();
         let spinner = format!("{} ", self.spinner);
         let cancelling = if self.view.cancel_requested() {
@@ -92,8 +92,8 @@ impl Frame<'_> {
             (&spinner, Paint::cyan),
             (&program, Paint::bold),
             (&elapsed, Paint::plain),
-            (first_tokens, Paint::dim),
             (cancelling, Paint::yellow),
+            (first_tokens, Paint::dim),
         ];
         let gap = if narrow { "" } else { "  " };
         let second: [Piece<'_>; 6] = [
@@ -104,7 +104,7 @@ impl Frame<'_> {
             (&failed, failed_colour),
             (second_tokens, Paint::dim),
         ];
-        if narrow || !cancelling.is_empty() {
+        if narrow || self.view.cancel_requested() {
             self.row(&first);
             self.row(&second);
         } else {
@@ -119,9 +119,16 @@ impl Frame<'_> {
             let provider = escape(&outage.provider);
             let took = duration(outage.took(self.now));
             let needing = self.view.needing(&outage.provider);
-            let tasks = if needing == 1 { "task waits" } else { "tasks wait" };
-            let head = format!("! {provider} is down for {took}");
-            let waiting = format!(": {} {tasks}", figure(needing as u64));
+            let (is, tasks) = match (self.columns < NARROW, needing) {
+                (true, _) => ("down", "wait"),
+                (false, 1) => ("is down for", "task waits"),
+                (false, _) => ("is down for", "tasks wait"),
+            };
+            let head = format!("! {provider} {is} {took}");
+            let waiting = match needing {
+                0 => String::new(),
+                needing => format!(": {} {tasks}", figure(needing as u64)),
+            };
             let asked = match outage.asked {
                 0 => String::new(),
                 asked => format!(", asked {} times since", figure(asked.into())),
@@ -275,6 +282,16 @@ impl Frame<'_> {
         let program = guest.map(|guest| format!("{} › ", guest.program)).unwrap_or_default();
         escape(&format!("{program}{}", group.title())).into_owned()
     }
+}
+
+/// Tokens and money, those that there are.
+pub fn spent(usage: Usage) -> String {
+    let (tokens, usd) = (usage.tokens(), usage.usd_micros);
+    let mut told = if tokens > 0 { format!("  {} tokens", figure(tokens)) } else { String::new() };
+    if usd > 0 {
+        told.push_str(&format!("  {}", money(usd)));
+    }
+    told
 }
 
 /// A sleep is not worth a row, and a nested program is shown by its own phases.

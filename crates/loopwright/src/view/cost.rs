@@ -155,7 +155,7 @@ fn micros(product: u128) -> u64 {
 }
 
 /// Dollars: cents from one dollar on, hundredths of a cent below.
-pub(super) fn money(usd_micros: u64) -> String {
+pub fn money(usd_micros: u64) -> String {
     if usd_micros >= 1_000_000 {
         let cents = usd_micros.saturating_add(5_000) / 10_000;
         return format!("${}.{:02}", figure(cents / 100), cents % 100);

@@ -2,7 +2,7 @@
 
 use super::step::StepState;
 use super::text::escape;
-use super::{CallView, Paint, RunView, duration, figure, timestamp};
+use super::{CallView, Paint, RunView, duration, figure, money, timestamp, wait};
 use loopwright_protocol::{EndEntry, Entry, Outcome, Progress};
 use loopwright_types::{Attempt, CallId, Failure, Micros};
 
@@ -88,7 +88,7 @@ fn step_retrying(view: &RunView, end: &EndEntry, paint: Paint) -> Option<String>
         return None;
     }
     let when = match end.retry_at {
-        Some(at) => format!("asks again in {}", duration(at.since(end.now))),
+        Some(at) => format!("asks again in {}", wait(at.since(end.now))),
         None => "waits".to_owned(),
     };
     let (model, label) = (escape(&step.name), escape(&call.label));
@@ -108,7 +108,7 @@ fn down(view: &RunView, now: Micros, provider: &str, failure: &Failure, paint: P
         _ => format!("{} tasks wait", figure(waiting as u64)),
     };
     let why = escape(&super::preview_text(&failure.message, 200)).into_owned();
-    let often = view.probe_max().map(|most| format!(" every {} at the latest", duration(most)));
+    let often = view.probe_max().map(|most| format!(" every {} at the latest", wait(most)));
     paint.yellow(&format!(
         "provider {} is down since {since} UTC: {why} [{}]: {waiting}; asking again{}",
         escape(provider),
@@ -149,6 +149,9 @@ fn finished(view: &RunView, paint: Paint) -> String {
     told.push_str(&format!(", {}", duration(view.took(view.now()))));
     if view.usage().tokens() > 0 {
         told.push_str(&format!(", {} tokens", figure(view.usage().tokens())));
+    }
+    if view.usage().usd_micros > 0 {
+        told.push_str(&format!(", {}", money(view.usage().usd_micros)));
     }
     match status {
         "complete" => paint.green(&told),

@@ -26,7 +26,7 @@ mod tree; // the text of `show`
 mod tests;
 
 pub use call::{CallStatus, CallView};
-pub use cost::{Cache, Context};
+pub use cost::{Cache, Context, money};
 pub use count::Counts;
 pub use event::event_json;
 pub use group::{GroupName, GroupView};
@@ -37,6 +37,6 @@ pub use preview::{preview_json, preview_text};
 pub use run::{FinishView, GuestView, Header, LogView, RunView};
 pub use task::{AttemptDetail, TaskDetail, TaskSearch};
 pub use text::{Paint, Piece, escape, escape_json, escape_lines, fit, row, width};
-pub use time::{duration, figure, timestamp};
+pub use time::{duration, figure, timestamp, wait};
 pub use transcript::StepDetail;
 pub use tree::{Tree, tree};

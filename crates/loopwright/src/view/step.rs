@@ -4,7 +4,7 @@
 use super::call::NOTE_CHARS_MAX;
 use super::cost::less;
 use super::preview::{Preview, arguments, preview_text};
-use super::{CallStatus, CallView, RunView, duration};
+use super::{CallStatus, CallView, RunView, wait};
 use loopwright_protocol::{CallKind, EndEntry, Outcome, Progress, SettleEntry, StepEntry};
 use loopwright_types::{Attempt, CallId, Micros, Usage};
 use std::borrow::Cow;
@@ -119,8 +119,11 @@ impl RunView {
             }
             StepState::Running | StepState::Over => format!("asks {}", step.name),
             _ if down => format!("waits for {provider} (down)"),
-            StepState::Retrying(Some(at)) => format!("waits for {provider} ({})", due(at, now)),
-            StepState::Queued | StepState::Retrying(None) => format!("waits for {provider}"),
+            StepState::Retrying(Some(at)) if at > now => {
+                format!("waits for {provider} (retry in {})", wait(at.since(now)))
+            }
+            StepState::Retrying(_) => format!("waits for {provider}"),
+            StepState::Queued => format!("waits to ask {}", step.name),
         };
         told.push_str(&text);
         if let (StepState::Retrying(_), false, Some(why)) = (step.state, down, why) {
@@ -224,15 +227,5 @@ impl RunView {
     pub(super) fn drop_steps(&mut self) {
         self.steps.clear();
         self.open_steps.clear();
-    }
-}
-
-/// `retry in 4 s`.
-fn due(at: Micros, now: Micros) -> String {
-    let left = at.since(now);
-    match left.0.div_ceil(1_000_000) {
-        0 => "retry now".to_owned(),
-        seconds @ 1..60 => format!("retry in {seconds} s"),
-        _ => format!("retry in {}", duration(left)),
     }
 }

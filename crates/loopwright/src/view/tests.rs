@@ -1,6 +1,7 @@
 //! Views of scripted runs, as people and tools see them.
 
 mod loops;
+mod outages;
 mod script;
 mod steps;
 
@@ -18,6 +19,44 @@ fn detail_of(script: &Script, call: u32) -> Option<TaskDetail> {
     let mut search = TaskSearch::new(CallId(call));
     script.entries.iter().for_each(|entry| search.take(entry));
     search.found()
+}
+
+/// The note of a task after each entry, without repetitions.
+fn notes(script: &Script, task: u32) -> Vec<String> {
+    let (mut view, mut notes) = (RunView::new(), Vec::new());
+    for entry in &script.entries {
+        view.apply(entry);
+        let Some(call) = view.call(CallId(task)) else { continue };
+        let note = view.note(call, view.now()).unwrap_or_default().into_owned();
+        if notes.last() != Some(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn lines(script: &Script) -> String {
+    let (mut view, mut out) = (RunView::new(), String::new());
+    for entry in &script.entries {
+        view.apply(entry);
+        if let Some(text) = line(&view, entry, Paint::default()) {
+            out += &(text + "\n");
+        }
+    }
+    out
+}
+
+fn events(script: &Script, named: &str) -> String {
+    let (mut view, mut out) = (RunView::new(), String::new());
+    for entry in &script.entries {
+        view.apply(entry);
+        let Some(text) = event_json(&view, entry) else { continue };
+        let event: Value = serde_json::from_str(&text).unwrap();
+        if event["event"].as_str().unwrap().starts_with(named) {
+            out += &(text + "\n");
+        }
+    }
+    out
 }
 
 fn check_tree(script: &Script, columns: Option<usize>, expected: &Expect) {
@@ -127,8 +166,10 @@ fn no_row_is_wider_than_forty_columns() {
             settings   run.concurrency=2
             tasks      3 done, 1 failed
             other      2 done
-            used       1,800 tokens in, 690 tokens …
-            context    4,949 tokens stayed out of t…
+            used       1,800 tokens in, 690 tokens
+                       out, $0.0246
+            context    4,949 tokens stayed out of
+                       the program; 11 came back
 
             Scan  1 done, 1 failed  other: 1 done  …
             ├─ done        1  check a.rs (reviewer)…
@@ -222,7 +263,7 @@ fn a_pipe_gets_one_plain_line_per_event() {
         task 5 done: write (200 ms, 1,240 tokens)
         workflow 4 done: publish (500 ms)
         became null: no such file
-        run degraded: 3 done, 1 failed, 1.9 s, 2,490 tokens
+        run degraded: 3 done, 1 failed, 1.9 s, 2,490 tokens, $0.0246
     "#]].assert_eq(&out);
 }
 

@@ -3,7 +3,9 @@
 use super::call::NOTE_CHARS_MAX;
 use super::cost::{less, usage_short};
 use super::text::{escape, escape_lines};
-use super::{AttemptDetail, CallStatus, Paint, TaskDetail, duration, preview_json, preview_text};
+use super::{
+    AttemptDetail, CallStatus, Paint, TaskDetail, duration, preview_json, preview_text, wait,
+};
 use loopwright_protocol::{
     Block, CallKind, Finish, Json, ModelReply, Outcome, SettleEntry, StepEntry, Worktree,
 };
@@ -136,7 +138,7 @@ impl Writer {
                 failure.code
             ));
             if let Some((at, ended)) = attempt.retry_at.zip(attempt.ended) {
-                told.push_str(&format!(", again after {}", duration(at.since(ended))));
+                told.push_str(&format!(", again after {}", wait(at.since(ended))));
             }
             let told = self.paint.yellow(&told);
             self.line(indent, &told);

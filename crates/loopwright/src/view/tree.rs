@@ -1,7 +1,7 @@
 //! The text of `show`: what the run was started with, its phases as a tree of tasks, logs, failures, result.
 
 use super::cost::{usage, usage_short};
-use super::text::{Piece, escape, row};
+use super::text::{Piece, escape, row, width};
 use super::{CallStatus, CallView, Paint, RunView, duration, figure, preview_json, timestamp};
 use loopwright_protocol::Json;
 use loopwright_types::{GuestId, Micros, RunStatus};
@@ -62,6 +62,23 @@ impl Writer {
         self.row(&[(&format!("{name:<11}"), Paint::dim), (value, Paint::plain)]);
     }
 
+    /// A fact in words, on as many rows as it takes; escaped already.
+    fn words(&mut self, name: &str, words: &str, colour: fn(Paint, &str) -> String) {
+        let columns = self.with.columns.map_or(usize::MAX, |columns| columns.saturating_sub(11));
+        let (mut name, mut line) = (name, String::new());
+        for word in words.split(' ') {
+            if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+                self.row(&[(&format!("{name:<11}"), Paint::dim), (&line, colour)]);
+                (name, line) = ("", String::new());
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.row(&[(&format!("{name:<11}"), Paint::dim), (&line, colour)]);
+    }
+
     fn header(&mut self, view: &RunView) {
         let Some(header) = view.header() else { return };
         let status = view.status();
@@ -96,13 +113,13 @@ impl Writer {
             self.fact("other", &view.others().words());
         }
         if !view.usage().is_zero() {
-            self.fact("used", &usage(view.usage()));
+            self.words("used", &usage(view.usage()), Paint::plain);
         }
         if let Some(words) = view.context().words() {
-            self.fact("context", &words);
+            self.words("context", &words, Paint::plain);
         }
         if let Some(words) = view.cache().words() {
-            self.fact("cache", &words);
+            self.words("cache", &words, Paint::plain);
         }
         self.outages(view);
     }
@@ -115,16 +132,14 @@ impl Writer {
         for outage in view.outages().skip(earlier) {
             let provider = escape(&outage.provider);
             let took = duration(outage.took(outage.since));
-            self.fact(
-                "outage",
-                &format!("{provider} was down for {took} from {}", clock(outage.since)),
-            );
+            let told = format!("{provider} was down for {took} from {}", clock(outage.since));
+            self.words("outage", &told, Paint::plain);
         }
         for outage in view.down() {
             let (provider, since) = (escape(&outage.provider), clock(outage.since));
             let (message, code) = (escape(&outage.message), outage.code);
             let told = format!("{provider} is down since {since}: {message} [{code}]");
-            self.row(&[("outage     ", Paint::dim), (&told, Paint::yellow)]);
+            self.words("outage", &told, Paint::yellow);
         }
     }
 

@@ -4,51 +4,13 @@ use super::script::{Script, json_of, program};
 use super::steps::{overloaded, reply, review, salvage, sonnet, used};
 use super::*;
 use loopwright_protocol::{Outcome, WorktreeReport};
-use loopwright_types::{Code, Failure, Micros, Reason, Usage};
-
-/// The note of a task after each entry, without repetitions.
-fn notes(script: &Script, task: u32) -> Vec<String> {
-    let (mut view, mut notes) = (RunView::new(), Vec::new());
-    for entry in &script.entries {
-        view.apply(entry);
-        let Some(call) = view.call(CallId(task)) else { continue };
-        let note = view.note(call, view.now()).unwrap_or_default().into_owned();
-        if notes.last() != Some(&note) {
-            notes.push(note);
-        }
-    }
-    notes
-}
-
-fn lines(script: &Script) -> String {
-    let (mut view, mut out) = (RunView::new(), String::new());
-    for entry in &script.entries {
-        view.apply(entry);
-        if let Some(text) = line(&view, entry, Paint::default()) {
-            out += &(text + "\n");
-        }
-    }
-    out
-}
-
-fn events(script: &Script, named: &str) -> String {
-    let (mut view, mut out) = (RunView::new(), String::new());
-    for entry in &script.entries {
-        view.apply(entry);
-        let Some(text) = event_json(&view, entry) else { continue };
-        let event: Value = serde_json::from_str(&text).unwrap();
-        if event["event"].as_str().unwrap().starts_with(named) {
-            out += &(text + "\n");
-        }
-    }
-    out
-}
+use loopwright_types::{Code, Failure, Reason, Usage};
 
 #[test]
 fn a_task_tells_what_its_subagent_does() {
     expect![[r#"
 
-        turn 1: waits for anthropic
+        turn 1: waits to ask anthropic:sonnet
         turn 1: asks anthropic:sonnet
         turn 1: waits for anthropic (retry in 4 s): `anthropic` is overloaded (529)
         turn 1: asks anthropic:sonnet again, attempt 2
@@ -62,10 +24,10 @@ fn a_task_tells_what_its_subagent_does() {
         turn 1: read_file none.rs, 1 more
         turn 1: docs.find retry
 
-        turn 2: waits for anthropic
+        turn 2: waits to ask anthropic:sonnet
         turn 2: asks anthropic:sonnet
 
-        turn 2: waits for anthropic
+        turn 2: waits to ask anthropic:sonnet
         turn 2: asks anthropic:sonnet
 
         {"ok":true}"#]]
@@ -78,7 +40,7 @@ fn a_worktree_comes_before_and_after_the_conversation() {
 
         makes its worktree
 
-        turn 1: waits for anthropic
+        turn 1: waits to ask anthropic:sonnet
         turn 1: asks anthropic:sonnet
 
         finishes its worktree
@@ -119,20 +81,25 @@ fn a_task_counts_turns_tools_tokens_and_what_caches_saved() {
         &review(),
         Some(40),
         &expect![[r#"
-        review.ts  running, last entry after 2…
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loo…
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      1 done
-        used       4,200 tokens in (2,300 cache…
-        context    4,277 tokens stayed out of t…
-        cache      2,300 tokens read, $0.0062 s…
+            review.ts  running, last entry after 2…
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loo…
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      1 done
+            used       4,200 tokens in (2,300
+                       cached), 80 tokens out,
+                       $0.0082
+            context    4,277 tokens stayed out of
+                       the program; 3 came back
+            cache      2,300 tokens read, $0.0062
+                       saved; 900 written, $0.0006
+                       extra
 
-        line 1: await task('x')  1 done
-        └─ done        0  review a.rs (reviewe…
-    "#]],
+            line 1: await task('x')  1 done
+            └─ done        0  review a.rs (reviewe…
+        "#]],
     );
 }
 
@@ -144,7 +111,7 @@ fn every_step_of_a_task_is_in_its_transcript() {
         kind       task
         subagent   reviewer
         status     done
-        took       nothing was dispatched
+        took       2.1 s
         loop       3 turns, 3 tool calls
         used       4,200 tokens in (2,300 cached), 80 tokens out, $0.0082
         context    4,277 tokens stayed out of the program; 3 came back
@@ -157,7 +124,7 @@ fn every_step_of_a_task_is_in_its_transcript() {
 
         transcript
         turn 1  anthropic:sonnet  done, 2 attempts, 300 ms, 1,100 tokens in, 50 out, $0.0046, sha256 6bdf2651e130
-          attempt 1: provider: `anthropic` is overloaded (529) [LW1008], again after 4.0 s
+          attempt 1: provider: `anthropic` is overloaded (529) [LW1008], again after 4 s
           I look first.
           Then I answer.
           → fly {"to":"the moon"}  not called: no such tool, or unreadable arguments
@@ -190,7 +157,7 @@ fn what_was_said_last_is_salvaged_and_never_called_an_answer() {
         kind       task
         subagent   reviewer
         status     failed
-        took       nothing was dispatched
+        took       700 ms
         loop       1 turn
         used       400 tokens in, 30 tokens out, $0.0016
         context    424 tokens stayed out of the program; 6 came back
@@ -357,141 +324,6 @@ fn a_price_that_is_looked_up_is_known_from_then_on() {
         assert_eq!(script.view().cache().saved_usd_micros(), saved);
         assert_eq!(detail_of(&script, 0).unwrap().cache().saved_usd_micros(), saved);
         assert_eq!(script.view().cache().read_tokens, 1_000_000);
-    }
-}
-
-/// Three tasks ask one provider when it goes down, a fourth runs a command.
-fn outage(with_command: bool) -> Script {
-    let mut script = Script::priced("outage.ts");
-    let tasks: Vec<CallId> = (0..3).map(|n| script.task(1, None, &format!("ask {n}"))).collect();
-    let steps: Vec<CallId> = tasks
-        .iter()
-        .map(|task| {
-            script.start(*task, 1);
-            script.ask(*task, 1)
-        })
-        .collect();
-    if with_command {
-        let task = script.task(1, None, "by hand");
-        script.start(task, 1);
-    }
-    script.end(steps[0], 1, overloaded("500, first"), 900);
-    script.down("anthropic", overloaded("`anthropic` cannot be reached"));
-    for step in &steps[1..] {
-        script.end(*step, 1, overloaded("`anthropic` cannot be reached"), 0);
-    }
-    script.start(steps[0], 2);
-    script.end(steps[0], 2, overloaded("still not"), 0);
-    script
-}
-
-#[test]
-fn an_outage_parks_what_needs_the_provider_and_nothing_else() {
-    for with_command in [true, false] {
-        let view = outage(with_command).view();
-        assert_eq!(view.is_parked(), !with_command);
-        let down = &view.down()[0];
-        assert_eq!((&*down.provider, down.asked, view.needing("anthropic")), ("anthropic", 1, 3));
-        assert!(view.is_waiting(view.call(CallId(1)).unwrap()));
-    }
-    let mut script = outage(false);
-    script.up("anthropic");
-    let view = script.view();
-    assert!(!view.is_parked() && view.down().is_empty());
-    assert_eq!(view.outages().count(), 1);
-    let idle = Script::priced("idle.ts");
-    assert!(!idle.view().is_parked(), "nothing to do is not parked");
-}
-
-#[test]
-fn an_outage_is_told_when_it_begins_and_when_it_ends() {
-    let mut script = outage(false);
-    script.now = script.now.after(Micros::from_millis(250_000));
-    script.up("anthropic");
-    expect![[r#"
-        run 20261120-ab12 started: outage.ts
-        task 0 started: ask 0 (reviewer)
-        task 1 started: ask 1 (reviewer)
-        task 2 started: ask 2 (reviewer)
-        task 0 asks again in 900 ms: ask 0: turn 1: anthropic:sonnet: 500, first [LW1008]
-        provider anthropic is down since 14:22:34 UTC: `anthropic` cannot be reached [LW1008]: 3 tasks wait; asking again every 30.0 s at the latest
-        provider anthropic is back after 4 min 10 s
-    "#]].assert_eq(&lines(&script));
-    expect![[r#"
-        {"event":"provider.down","at":"2026-11-20T14:22:34.320Z","provider":"anthropic","waiting":3,"failure":{"reason":"provider","code":"LW1008","message":"`anthropic` cannot be reached","retryable":true}}
-        {"event":"provider.up","at":"2026-11-20T14:26:44.820Z","provider":"anthropic","waiting":3,"ms":250500}
-    "#]].assert_eq(&events(&script, "provider."));
-    check_tree(
-        &script,
-        None,
-        &expect![[r#"
-        outage.ts  running, last entry after 4 min 11 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      3 running
-        used       400 tokens in, 0 tokens out, $0.0012
-        outage     anthropic was down for 4 min 10 s from 14:22:34
-
-        line 1: await task('x')  3 running
-        ├─ running     0  ask 0 (reviewer)  4 min 11 s, 1 turn, 200 tokens in, 0 out, $0.0006  → turn 1: waits for anthropic: still not
-        ├─ running     1  ask 1 (reviewer)  4 min 11 s, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic: `anthropic` cannot be reached
-        └─ running     2  ask 2 (reviewer)  4 min 10 s, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic: `anthropic` cannot be reached
-    "#]],
-    );
-    check_tree(
-        &outage(true),
-        None,
-        &expect![[r#"
-        outage.ts  running, last entry after 1.7 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      4 running
-        used       400 tokens in, 0 tokens out, $0.0012
-        outage     anthropic is down since 14:22:34: `anthropic` cannot be reached [LW1008]
-
-        line 1: await task('x')  4 running
-        ├─ running     0  ask 0 (reviewer)  1.5 s, 1 turn, 200 tokens in, 0 out, $0.0006  → turn 1: waits for anthropic (down)
-        ├─ running     1  ask 1 (reviewer)  1.2 s, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic (down)
-        ├─ running     2  ask 2 (reviewer)  900 ms, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic (down)
-        └─ running     6  by hand (reviewer)  600 ms
-    "#]],
-    );
-}
-
-#[test]
-fn retries_of_requests_are_plain_lines_too() {
-    expect![[r#"
-        run 20261120-ab12 started: review.ts
-        task 0 started: review a.rs (reviewer)
-        task 0 asks again in 4.0 s: review a.rs: turn 1: anthropic:sonnet: `anthropic` is overloaded (529) [LW1008]
-        task 0 done: review a.rs (2.1 s, 3 turns, 3 tool calls, 4,280 tokens)
-    "#]].assert_eq(&lines(&review()));
-}
-
-#[test]
-fn a_wait_counts_down() {
-    let mut script = Script::priced("wait.ts");
-    let task = script.task(1, None, "a");
-    script.start(task, 1);
-    let step = script.ask(task, 3);
-    script.end(step, 1, overloaded("busy"), 65_000);
-    let view = script.view();
-    let call = view.call(task).unwrap();
-    let cases = [
-        (0, "turn 3: waits for anthropic (retry in 1 min 05 s): busy"),
-        (60_500, "turn 3: waits for anthropic (retry in 5 s): busy"),
-        (64_999, "turn 3: waits for anthropic (retry in 1 s): busy"),
-        (70_000, "turn 3: waits for anthropic (retry now): busy"),
-    ];
-    for (ms, text) in cases {
-        let now = script.now.after(Micros::from_millis(ms));
-        assert_eq!(view.note(call, now).unwrap(), text);
     }
 }
 

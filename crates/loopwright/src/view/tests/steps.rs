@@ -128,13 +128,17 @@ impl Script {
         change: impl FnOnce(&mut SettleEntry),
     ) {
         let now = self.tick();
+        let started = self.entries.iter().find_map(|entry| match entry {
+            Entry::AttemptStarted(start) if start.call == call => Some(start.now),
+            _ => None,
+        });
         let mut entry = Box::new(SettleEntry {
             call,
             now,
             outcome,
             attempts,
             usage,
-            started: None,
+            started,
             fallback: false,
             hidden: None,
             salvage: None,
