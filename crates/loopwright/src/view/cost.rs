@@ -168,13 +168,13 @@ pub(super) fn usage(usage: Usage) -> String {
     told(usage, " tokens")
 }
 
-/// The same in a row with other facts.
+/// The same in a row with other facts: `900 in (800 cached), 340 out, $0.0123`.
 pub(super) fn usage_short(usage: Usage) -> String {
     told(usage, "")
 }
 
 fn told(usage: Usage, unit: &str) -> String {
-    let mut told = format!("{} tokens in", figure(usage.input_tokens));
+    let mut told = format!("{}{unit} in", figure(usage.input_tokens));
     if usage.cache_read_tokens > 0 {
         told.push_str(&format!(" ({} cached)", figure(usage.cache_read_tokens)));
     }

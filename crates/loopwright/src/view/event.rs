@@ -133,19 +133,12 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::CancelRequested { now } => {
             Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
         }
-        Entry::ProviderDown { now, provider, failure } => Out {
-            at: Some(timestamp(*now)),
-            provider: Some(provider),
-            waiting: Some(view.needing(provider)),
-            failure: Some(failure.into()),
-            ..named("provider.down")
-        },
+        Entry::ProviderDown { now, provider, failure } => {
+            Out { failure: Some(failure.into()), ..provider_out(view, provider, "down", *now) }
+        }
         Entry::ProviderUp { now, provider } => Out {
-            at: Some(timestamp(*now)),
-            provider: Some(provider),
-            waiting: Some(view.needing(provider)),
             ms: view.last_outage(provider).map(|outage| outage.took(*now).as_millis()),
-            ..named("provider.up")
+            ..provider_out(view, provider, "up", *now)
         },
         Entry::AttemptStarted(start) if start.ahead => return None,
         Entry::Dispatched { now, attempts } => {
@@ -176,6 +169,16 @@ fn run_started(start: &RunStart) -> Out<'_> {
         workspace: Some(&start.workspace),
         seed: Some(start.seed),
         args: start.args.as_ref(),
+        ..Out::default()
+    }
+}
+
+fn provider_out<'a>(view: &RunView, provider: &'a str, what: &str, now: Micros) -> Out<'a> {
+    Out {
+        event: format!("provider.{what}"),
+        at: Some(timestamp(now)),
+        provider: Some(provider),
+        waiting: Some(view.needing(provider)),
         ..Out::default()
     }
 }

@@ -82,16 +82,16 @@ fn a_finished_run_is_a_tree_of_phases_and_tasks() {
             context    4,949 tokens stayed out of the program; 11 came back
 
             Scan  1 done, 1 failed  other: 1 done  each file
-            ├─ done        1  check a.rs (reviewer)  400 ms, 900 tokens in, 340 out, $0.0123  → {"notes":[],"ok":true}
-            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 900 tokens in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
+            ├─ done        1  check a.rs (reviewer)  400 ms  900 in, 340 out, $0.0123  → {"notes":[],"ok":true}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms  900 in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
 
             Report  other: 1 done
             └─ done        4  workflow publish  500 ms  → null
                line 1: await agent('x')  1 done
-               └─ done        5  write (reviewer)  200 ms, 900 tokens in, 340 out, $0.0123  → null
+               └─ done        5  write (reviewer)  200 ms  900 in, 340 out, $0.0123  → null
 
             line 3: const found = await Promise.all(files.map(scan))  1 done
-            └─ done        3  sum up (reviewer)  300 ms, 900 tokens in, 340 out, $0.0123  → all is well
+            └─ done        3  sum up (reviewer)  300 ms  900 in, 340 out, $0.0123  → all is well
 
             log
             14:22:33 2 files
@@ -124,8 +124,8 @@ fn a_run_under_way_tells_what_it_does_now() {
             context    2,474 tokens stayed out of the program; 6 came back
 
             Scan  1 done, 1 failed  other: 1 done  each file
-            ├─ done        1  check a.rs (reviewer)  400 ms, 900 tokens in, 340 out, $0.0123  → {"notes":[],"ok":true}
-            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 900 tokens in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
+            ├─ done        1  check a.rs (reviewer)  400 ms  900 in, 340 out, $0.0123  → {"notes":[],"ok":true}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms  900 in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
 
             Report  other: 1 running
             └─ running     4  workflow publish  200 ms

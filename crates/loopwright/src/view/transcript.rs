@@ -14,7 +14,7 @@ use loopwright_types::{Attempt, Micros, Usage};
 /// Longest text of a model shown, in characters; `--json` has all of it.
 const TEXT_CHARS_MAX: usize = 4000;
 /// Longest result of a tool shown, in characters, and most of its lines.
-const RESULT_CHARS_MAX: usize = 600;
+const RESULT_CHARS_MAX: usize = 400;
 const RESULT_LINES_MAX: usize = 6;
 /// Characters of a digest that are enough to tell it from others.
 const DIGEST_CHARS: usize = 12;
@@ -155,12 +155,13 @@ impl Writer {
         let is_same = |before: &StepDetail| {
             (before.step.turn, before.task_attempt) == (step.step.turn, step.task_attempt)
         };
-        let again = match before {
-            Some(before) if is_same(before) => " again, with what was wrong with the answer",
-            _ => "",
-        };
+        let again = if before.is_some_and(is_same) { " again" } else { "" };
         let title = self.paint.bold(&format!("turn {}{again}", step.step.turn));
         self.head("", &format!("{title}  {}", escape(&step.step.name)), step);
+        if !again.is_empty() {
+            let told = self.paint.yellow("told what was wrong with the answer before");
+            self.line("  ", &told);
+        }
         self.failures("  ", step);
         let Some(reply) = step.value().and_then(|value| value.read::<ModelReply>().ok()) else {
             return;

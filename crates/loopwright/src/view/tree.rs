@@ -175,16 +175,21 @@ impl Writer {
         let number = format!("{:>3}  ", call.call.0);
         let label = format!("{kind}{}{}", if kind.is_empty() { "" } else { " " }, call.label);
         let subagent = call.subagent.as_deref().map(|name| format!(" ({})", escape(name)));
-        let facts = facts(call, view.now());
+        let (effort, spent) = (effort(call, view.now()), spent(call));
         let note = note(view, call);
+        let note: Piece<'_> = (&note, call_colour_of_note(call.status));
+        // While it works, what it does says more than what it cost.
+        let spent: Piece<'_> = (&spent, Paint::dim);
+        let (first, second) = if call.status.is_final() { (spent, note) } else { (note, spent) };
         self.row(&[
             (&branch, Paint::dim),
             (&status, call_colour(call.status)),
             (&number, Paint::dim),
             (&escape(&label), Paint::plain),
             (&subagent.unwrap_or_default(), Paint::dim),
-            (&facts, Paint::dim),
-            (&note, call_colour_of_note(call.status)),
+            (&effort, Paint::dim),
+            first,
+            second,
         ]);
         if let Some((_, guest)) = view.guest_of(call.call) {
             let indent = format!("{indent}{}", if last { "   " } else { "│  " });
@@ -281,17 +286,22 @@ fn clock(at: Micros) -> String {
     timestamp(at)[11..19].to_owned()
 }
 
-/// Attempts, time, turns, tools and tokens of a call, those that say something.
-fn facts(call: &CallView, now: Micros) -> String {
-    let mut facts = Vec::new();
-    if call.attempts > 1 {
-        facts.push(format!("{} attempts", call.attempts));
-    }
-    facts.extend(call.took(now).map(duration));
-    facts.extend(call.loop_words());
-    if call.usage.tokens() > 0 {
-        facts.push(usage_short(call.usage));
-    }
+/// Attempts and time of a call.
+fn effort(call: &CallView, now: Micros) -> String {
+    let attempts = (call.attempts > 1).then(|| format!("{} attempts", call.attempts));
+    let facts: Vec<String> = attempts.into_iter().chain(call.took(now).map(duration)).collect();
+    joined(&facts)
+}
+
+/// Turns, tools, tokens and money of a call.
+fn spent(call: &CallView) -> String {
+    let used = (call.usage.tokens() > 0).then(|| usage_short(call.usage));
+    let facts: Vec<String> = call.loop_words().into_iter().chain(used).collect();
+    joined(&facts)
+}
+
+/// Facts of a row, set off from what is before them.
+fn joined(facts: &[String]) -> String {
     if facts.is_empty() { String::new() } else { format!("  {}", facts.join(", ")) }
 }
 

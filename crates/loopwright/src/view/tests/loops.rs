@@ -62,20 +62,20 @@ fn a_task_counts_turns_tools_tokens_and_what_caches_saved() {
         &review(),
         None,
         &expect![[r#"
-        review.ts  running, last entry after 2.3 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      1 done
-        used       4,200 tokens in (2,300 cached), 80 tokens out, $0.0082
-        context    4,277 tokens stayed out of the program; 3 came back
-        cache      2,300 tokens read, $0.0062 saved; 900 written, $0.0006 extra
+            review.ts  running, last entry after 2.3 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      1 done
+            used       4,200 tokens in (2,300 cached), 80 tokens out, $0.0082
+            context    4,277 tokens stayed out of the program; 3 came back
+            cache      2,300 tokens read, $0.0062 saved; 900 written, $0.0006 extra
 
-        line 1: await task('x')  1 done
-        └─ done        0  review a.rs (reviewer)  2.1 s, 3 turns, 3 tool calls, 4,200 tokens in (2,300 cached), 80 out, $0.0082  → {"ok":true}
-    "#]],
+            line 1: await task('x')  1 done
+            └─ done        0  review a.rs (reviewer)  2.1 s  3 turns, 3 tool calls, 4,200 in (2,300 cached), 80 out, $0.0082  → {"ok":true}
+        "#]],
     );
     check_tree(
         &review(),
@@ -123,7 +123,7 @@ fn every_step_of_a_task_is_in_its_transcript() {
         look
 
         transcript
-        turn 1  anthropic:sonnet  done, 2 attempts, 300 ms, 1,100 tokens in, 50 out, $0.0046, sha256 6bdf2651e130
+        turn 1  anthropic:sonnet  done, 2 attempts, 300 ms, 1,100 in, 50 out, $0.0046, sha256 6bdf2651e130
           attempt 1: provider: `anthropic` is overloaded (529) [LW1008], again after 4 s
           I look first.
           Then I answer.
@@ -132,13 +132,14 @@ fn every_step_of_a_task_is_in_its_transcript() {
               src/a.rs:1: TODO
               src/b.rs:9: TODO
           → docs.find {"word":"retry"}  done, 500 ms, sha256 5a82d39d9847
-              {"pages":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90,91,92,93,94,95,96,97,98,99,100,101,102,103,104,105,106,107,108,109,110,111,112,113,114,115,116,117,118,119,120,121,122,123,124,125,126,127,128,129,130,131,132,133,134,135,136,137,138,139,140,141,142,143,144,145,146,147,148,149,150,151,152,153,154,155,156,157,158,159,160,161,162,163,164,165,166,167,168,169,170,171,172,173,174,
-              … 500 more bytes
+              {"pages":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90,91,92,93,94,95,96,97,98,99,100,101,102,103,104,105,106,107,108,109,110,111,112,113,114,115,116,117,118,119,120,121,122,123,124,
+              … 700 more bytes
           → read_file {"path":"none.rs"}  failed, 200 ms, sha256 f279339445ef
               provider: there is no `none.rs` [LW0705]
-        turn 2  anthropic:sonnet  done, 100 ms, 1,500 tokens in (800 cached), 20 out, $0.0027, sha256 655eea94d31b
+        turn 2  anthropic:sonnet  done, 100 ms, 1,500 in (800 cached), 20 out, $0.0027, sha256 655eea94d31b
           all is well
-        turn 2 again, with what was wrong with the answer  anthropic:sonnet  done, 100 ms, 1,600 tokens in (1,500 cached), 10 out, $0.0009, sha256 655eea94d31b
+        turn 2 again  anthropic:sonnet  done, 100 ms, 1,600 in (1,500 cached), 10 out, $0.0009, sha256 655eea94d31b
+          told what was wrong with the answer before
           {"ok":true}
 
         result
@@ -171,7 +172,7 @@ fn what_was_said_last_is_salvaged_and_never_called_an_answer() {
         transcript
         worktree create  done, 100 ms, sha256 4b7166d388b9
           loopwright/ab12-1 in /tmp/w/1 from 0123abc
-        turn 1  anthropic:sonnet  done, 100 ms, 400 tokens in, 30 out, $0.0016, sha256 6bdf2651e130
+        turn 1  anthropic:sonnet  done, 100 ms, 400 in, 30 out, $0.0016, sha256 6bdf2651e130
           I changed
           three files
         worktree finish  done, 100 ms, sha256 bb00eddf52d5

@@ -71,42 +71,42 @@ fn an_outage_is_told_when_it_begins_and_when_it_ends() {
         &script,
         None,
         &expect![[r#"
-        outage.ts  running, last entry after 4 min 11 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      3 running
-        used       400 tokens in, 0 tokens out, $0.0012
-        outage     anthropic was down for 4 min 10 s from 14:22:34
+            outage.ts  running, last entry after 4 min 11 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      3 running
+            used       400 tokens in, 0 tokens out, $0.0012
+            outage     anthropic was down for 4 min 10 s from 14:22:34
 
-        line 1: await task('x')  3 running
-        ├─ running     0  ask 0 (reviewer)  4 min 11 s, 1 turn, 200 tokens in, 0 out, $0.0006  → turn 1: waits for anthropic: still not
-        ├─ running     1  ask 1 (reviewer)  4 min 11 s, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic: `anthropic` cannot be reached
-        └─ running     2  ask 2 (reviewer)  4 min 10 s, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic: `anthropic` cannot be reached
-    "#]],
+            line 1: await task('x')  3 running
+            ├─ running     0  ask 0 (reviewer)  4 min 11 s  → turn 1: waits for anthropic: still not  1 turn, 200 in, 0 out, $0.0006
+            ├─ running     1  ask 1 (reviewer)  4 min 11 s  → turn 1: waits for anthropic: `anthropic` cannot be reached  1 turn, 100 in, 0 out, $0.0003
+            └─ running     2  ask 2 (reviewer)  4 min 10 s  → turn 1: waits for anthropic: `anthropic` cannot be reached  1 turn, 100 in, 0 out, $0.0003
+        "#]],
     );
     check_tree(
         &outage(true),
         None,
         &expect![[r#"
-        outage.ts  running, last entry after 1.7 s
-        run        20261120-ab12
-        started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
-        workspace  /work
-        args       {"path":"src"}
-        settings   run.concurrency=2
-        tasks      4 running
-        used       400 tokens in, 0 tokens out, $0.0012
-        outage     anthropic is down since 14:22:34: `anthropic` cannot be reached [LW1008]
+            outage.ts  running, last entry after 1.7 s
+            run        20261120-ab12
+            started    2026-11-20 14:22:33 UTC, loopwright 0.1.0
+            workspace  /work
+            args       {"path":"src"}
+            settings   run.concurrency=2
+            tasks      4 running
+            used       400 tokens in, 0 tokens out, $0.0012
+            outage     anthropic is down since 14:22:34: `anthropic` cannot be reached [LW1008]
 
-        line 1: await task('x')  4 running
-        ├─ running     0  ask 0 (reviewer)  1.5 s, 1 turn, 200 tokens in, 0 out, $0.0006  → turn 1: waits for anthropic (down)
-        ├─ running     1  ask 1 (reviewer)  1.2 s, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic (down)
-        ├─ running     2  ask 2 (reviewer)  900 ms, 1 turn, 100 tokens in, 0 out, $0.0003  → turn 1: waits for anthropic (down)
-        └─ running     6  by hand (reviewer)  600 ms
-    "#]],
+            line 1: await task('x')  4 running
+            ├─ running     0  ask 0 (reviewer)  1.5 s  → turn 1: waits for anthropic (down)  1 turn, 200 in, 0 out, $0.0006
+            ├─ running     1  ask 1 (reviewer)  1.2 s  → turn 1: waits for anthropic (down)  1 turn, 100 in, 0 out, $0.0003
+            ├─ running     2  ask 2 (reviewer)  900 ms  → turn 1: waits for anthropic (down)  1 turn, 100 in, 0 out, $0.0003
+            └─ running     6  by hand (reviewer)  600 ms
+        "#]],
     );
 }
 
