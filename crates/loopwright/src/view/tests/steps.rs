@@ -36,13 +36,11 @@ fn price() -> Price {
 }
 
 pub(super) fn sonnet() -> Model {
-    Model {
-        name: SONNET.to_owned(),
-        provider: "anthropic".to_owned(),
-        output_tokens_max: 8000,
-        context_tokens: None,
-        price: Some(price()),
-    }
+    // As a journal has it: fields that other models need may be added.
+    let model = json!({
+        "name": SONNET, "provider": "anthropic", "output_tokens_max": 8000, "price": price(),
+    });
+    serde_json::from_value(model).unwrap()
 }
 
 pub(super) fn overloaded(message: &str) -> Failure {
