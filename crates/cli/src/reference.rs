@@ -74,8 +74,17 @@ const STREAMS: &str = "\n## Output\n\n\
     `run --json` prints one event a line: `run.started`, `phase`, `log`, `task.queued`, `task.started`, \
     `task.progress`, `task.attempt` (an attempt ended and the task goes on), `task.ended` (with `status` `done`, \
     `failed` or `cancelled`), the same for `tool.`, `sleep.`, `approve.` and `workflow.`, `guest.started`, \
-    `guest.ended`, `dropped`, `unhandled`, `coverage`, `cancel.requested`. The last line is always one object with \
-    `event` `run.finished`, `runId`, `status`, `result`, `failures`, `usage` and, where there is one, `error`.\n\n\
+    `guest.ended`, `dropped`, `unhandled`, `coverage`, `cancel.requested`. Each step of a subagent's loop (a request \
+    to a model, a call of a tool, its worktree) is told by `step.queued`, `step.started`, `step.progress`, \
+    `step.attempt` and `step.ended` with `task`, `step`, `kind` (`model`, `tool`, `resolve`, `worktree`), `turn` \
+    (from 1; 0 outside the conversation), `name`, a tool's `args`, and at the end `status`, `attempts`, `ms` and \
+    `usage`; what a step gave is not streamed, `show --task --json` has it. A task's `usage` includes that of its \
+    steps. `provider.down` (`provider`, `waiting` tasks, `failure`) and `provider.up` (`provider`, `waiting`, `ms`) \
+    tell when work waits for a provider. The last line is always one object with `event` `run.finished`, `runId`, \
+    `status`, `result`, `failures`, `usage` and, where there is one, `error`.\n\n\
+    `show` says how many tokens stayed out of the program: input and output tokens of all tasks, less those of the \
+    values handed on, counted as four bytes of JSON each; and what prompt caches saved: tokens read from them times \
+    what they would have cost more uncached, where the prices are known.\n\n\
     Ctrl-C once cancels: attempts are ended, what they used is recorded, the run ends as cancelled. Twice ends at once.\n";
 
 fn cli() -> String {

@@ -8,7 +8,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::{RunRow, Store};
 use loopwright::program::frame::Severity;
 use loopwright::types::{RunStatus, Usage};
-use loopwright::view::{Paint, duration, escape_json, figure, timestamp};
+use loopwright::view::{Paint, duration, escape_json, figure, money, timestamp};
 use serde::Serialize;
 
 /// A run as `runs --json` prints it: public, stable names.
@@ -41,12 +41,28 @@ struct CountsOut {
 struct UsageOut {
     input_tokens: u64,
     output_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_read_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_write_tokens: u64,
     usd_micros: u64,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 impl From<Usage> for UsageOut {
-    fn from(Usage { input_tokens, output_tokens, usd_micros, .. }: Usage) -> Self {
-        Self { input_tokens, output_tokens, usd_micros }
+    fn from(usage: Usage) -> Self {
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            usd_micros,
+        } = usage;
+        Self { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros }
     }
 }
 
@@ -86,7 +102,7 @@ pub fn runs(terminal: &Terminal, args: &Runs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let cells: Vec<Vec<(String, Colour)>> = rows.iter().map(cells).collect();
-    let head = ["RUN", "STATUS", "STARTED (UTC)", "TOOK", "DONE", "TOKENS", "PROGRAM"];
+    let head = ["RUN", "STATUS", "STARTED (UTC)", "TOOK", "DONE", "TOKENS", "COST", "PROGRAM"];
     terminal.out(&table(terminal.paint_out(), terminal.columns_out(), &head, &cells)).map(|()| 0)
 }
 
@@ -111,7 +127,7 @@ fn cells(row: &RunRow) -> Vec<(String, Colour)> {
         other => (other.as_str(), Paint::yellow),
     };
     let started = timestamp(row.created);
-    let tokens = row.usage.tokens();
+    let (tokens, usd) = (row.usage.tokens(), row.usage.usd_micros);
     vec![
         (row.id.to_string(), Paint::bold),
         (status.to_owned(), colour),
@@ -119,6 +135,7 @@ fn cells(row: &RunRow) -> Vec<(String, Colour)> {
         (row.ended.map(|at| duration(at.since(row.created))).unwrap_or_default(), Paint::plain),
         (format!("{}/{}", row.done, row.tasks), Paint::plain),
         (if tokens > 0 { figure(tokens) } else { String::new() }, Paint::plain),
+        (if usd > 0 { money(usd) } else { String::new() }, Paint::plain),
         (row.program.clone(), Paint::plain),
     ]
 }

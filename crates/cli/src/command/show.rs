@@ -8,7 +8,7 @@ use loopwright::journal::Store;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::Entry;
 use loopwright::types::{CallId, Code, Diagnostic, RunId};
-use loopwright::view::{RunView, TaskDetail, Tree, run_json, tree};
+use loopwright::view::{RunView, TaskSearch, Tree, run_json, tree};
 
 /// Log lines that the tree shows.
 const LOGS_MAX: usize = 20;
@@ -57,11 +57,16 @@ fn one_task(
     task: CallId,
     json: bool,
 ) -> Result<u8, Failure> {
-    let mut found = None;
-    let damage = each(store, run, |entry| TaskDetail::follow(&mut found, task, entry))?;
-    let Some(detail) = found else {
-        let message = format!("run `{run}` has no task `{task}`");
-        let hint = format!("`loopwright show {run}` shows the numbers of its tasks");
+    let mut search = TaskSearch::new(task);
+    let damage = each(store, run, |entry| search.take(entry))?;
+    let step_of = search.step_of();
+    let Some(detail) = search.found() else {
+        let step = step_of.map(|of| format!("; it is a step of task `{of}`")).unwrap_or_default();
+        let message = format!("run `{run}` has no task `{task}`{step}");
+        let hint = match step_of {
+            Some(of) => format!("`loopwright show {run} --task {of}` shows it"),
+            None => format!("`loopwright show {run}` shows the numbers of its tasks"),
+        };
         let missing = || Diagnostic::new(Code::RUN_UNKNOWN, message).hint(hint);
         return Err(damage.unwrap_or_else(missing).into());
     };

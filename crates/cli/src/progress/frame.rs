@@ -1,9 +1,9 @@
 //! The live view as rows: what runs now first, what is finished in one row each, never more rows than there are.
 
 use loopwright::protocol::CallKind;
-use loopwright::types::Micros;
+use loopwright::types::{Micros, Usage};
 use loopwright::view::{
-    CallStatus, CallView, GroupView, Paint, Piece, RunView, duration, escape, figure, row,
+    CallView, GroupView, Paint, Piece, RunView, duration, escape, figure, money, row,
 };
 
 /// Rows the view takes at most, however high the terminal is.
@@ -12,6 +12,8 @@ const ROWS_MAX: usize = 30;
 const GROUPS_SEEN_MAX: usize = 200;
 /// Calls under way looked at for one picture.
 const CALLS_SEEN_MAX: usize = 2000;
+/// Providers that are down shown, the rest is counted.
+const OUTAGES_MAX: usize = 2;
 /// Below this many columns the head takes two rows.
 const NARROW: usize = 72;
 
@@ -32,8 +34,10 @@ pub fn frame(
     let Some(header) = view.header() else {
         return vec![row(paint, columns, &[(spinner, Paint::cyan), (" preparing", Paint::plain)])];
     };
-    let mut out = Frame { view, now, paint, columns, spinner, rows: Vec::new() };
+    let mut out = Frame { view, now, paint, columns, spinner, rows: Vec::new(), head_rows: 0 };
     out.head(&header.program);
+    out.outages();
+    out.head_rows = out.rows.len();
     let log = view.logs().next_back().map(|log| escape(&log.text).into_owned());
     let left = room.saturating_sub(out.rows.len() + usize::from(log.is_some()));
     out.groups(left);
@@ -51,6 +55,8 @@ struct Frame<'a> {
     columns: usize,
     spinner: &'static str,
     rows: Vec<String>,
+    /// Rows of the head and its banners.
+    head_rows: usize,
 }
 
 impl Frame<'_> {
@@ -62,13 +68,13 @@ impl Frame<'_> {
     fn head(&mut self, program: &str) {
         let tasks = self.view.tasks();
         let elapsed = format!("  {}", duration(self.view.took(self.now)));
-        let tokens = self.view.usage().tokens();
-        let tokens =
-            if tokens > 0 { format!("  {} tokens", figure(tokens)) } else { String::new() };
+        let tokens = spent(self.view.usage());
         let program = escape(program).into_owned();
         let spinner = format!("{} ", self.spinner);
         let cancelling = if self.view.cancel_requested() {
             "  cancelling, Ctrl-C again ends at once"
+        } else if self.view.is_parked() {
+            "  parked"
         } else {
             ""
         };
@@ -86,8 +92,8 @@ impl Frame<'_> {
             (&spinner, Paint::cyan),
             (&program, Paint::bold),
             (&elapsed, Paint::plain),
-            (first_tokens, Paint::dim),
             (cancelling, Paint::yellow),
+            (first_tokens, Paint::dim),
         ];
         let gap = if narrow { "" } else { "  " };
         let second: [Piece<'_>; 6] = [
@@ -98,11 +104,46 @@ impl Frame<'_> {
             (&failed, failed_colour),
             (second_tokens, Paint::dim),
         ];
-        if narrow || !cancelling.is_empty() {
+        if narrow || self.view.cancel_requested() {
             self.row(&first);
             self.row(&second);
         } else {
             self.row(&[&first[..], &second[..]].concat());
+        }
+    }
+
+    /// A banner for each provider that is down.
+    fn outages(&mut self) {
+        let down = self.view.down();
+        for outage in down.iter().take(OUTAGES_MAX) {
+            let provider = escape(&outage.provider);
+            let took = duration(outage.took(self.now));
+            let needing = self.view.needing(&outage.provider);
+            let (is, tasks) = match (self.columns < NARROW, needing) {
+                (true, _) => ("down", "wait"),
+                (false, 1) => ("is down for", "task waits"),
+                (false, _) => ("is down for", "tasks wait"),
+            };
+            let head = format!("! {provider} {is} {took}");
+            let waiting = match needing {
+                0 => String::new(),
+                needing => format!(": {} {tasks}", figure(needing as u64)),
+            };
+            let asked = match outage.asked {
+                0 => String::new(),
+                asked => format!(", asked {} times since", figure(asked.into())),
+            };
+            let why = format!("  {} [{}]", escape(&outage.message), outage.code);
+            self.row(&[
+                (&head, Paint::yellow),
+                (&waiting, Paint::plain),
+                (&asked, Paint::dim),
+                (&why, Paint::dim),
+            ]);
+        }
+        if down.len() > OUTAGES_MAX {
+            let text = format!("! {} more providers are down", down.len() - OUTAGES_MAX);
+            self.row(&[(&text, Paint::yellow)]);
         }
     }
 
@@ -136,7 +177,7 @@ impl Frame<'_> {
 
     /// Rows below the head.
     fn used(&self) -> usize {
-        self.rows.len().saturating_sub(1)
+        self.rows.len().saturating_sub(self.head_rows)
     }
 
     fn finished(&mut self, count: usize, rows: usize, is_finished: impl Fn(&usize) -> bool) {
@@ -208,9 +249,9 @@ impl Frame<'_> {
     }
 
     fn call(&mut self, call: &CallView) {
-        let (mark, colour): (&str, fn(Paint, &str) -> String) = match call.status {
-            CallStatus::Retrying => ("↻", Paint::yellow),
-            _ => (self.spinner, Paint::cyan),
+        let (mark, colour): (&str, fn(Paint, &str) -> String) = match self.view.is_waiting(call) {
+            true => ("↻", Paint::yellow),
+            false => (self.spinner, Paint::cyan),
         };
         // Where there is little room, how long it takes says more than who does it.
         let narrow = self.columns < NARROW;
@@ -222,7 +263,8 @@ impl Frame<'_> {
         let subagent = subagent.map(|name| format!(" ({})", escape(name)));
         let took = call.took(self.now).map(|took| format!("  {}", duration(took)));
         let attempt = (call.attempts > 1).then(|| format!(", attempt {}", call.attempts));
-        let note = call.note.as_deref().map(|note| format!("  {}", escape(note)));
+        let note = self.view.note(call, self.now);
+        let note = note.map(|note| format!("  {}", escape(&note)));
         self.row(&[
             (&mark, colour),
             (&kind, Paint::dim),
@@ -240,6 +282,16 @@ impl Frame<'_> {
         let program = guest.map(|guest| format!("{} › ", guest.program)).unwrap_or_default();
         escape(&format!("{program}{}", group.title())).into_owned()
     }
+}
+
+/// Tokens and money, those that there are.
+pub fn spent(usage: Usage) -> String {
+    let (tokens, usd) = (usage.tokens(), usage.usd_micros);
+    let mut told = if tokens > 0 { format!("  {} tokens", figure(tokens)) } else { String::new() };
+    if usd > 0 {
+        told.push_str(&format!("  {}", money(usd)));
+    }
+    told
 }
 
 /// A sleep is not worth a row, and a nested program is shown by its own phases.

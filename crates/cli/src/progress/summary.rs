@@ -25,8 +25,7 @@ pub fn summary(view: &RunView, paint: Paint, columns: usize) -> String {
     };
     let program = format!("  {}", escape(&header.program));
     let took = format!(" in {}  ", duration(view.took(view.now())));
-    let tokens = view.usage().tokens();
-    let tokens = if tokens > 0 { format!("  {} tokens", figure(tokens)) } else { String::new() };
+    let tokens = super::frame::spent(view.usage());
     out.row(&[
         (mark, colour),
         (status.as_str(), colour),
@@ -35,6 +34,12 @@ pub fn summary(view: &RunView, paint: Paint, columns: usize) -> String {
         (&view.tasks().words(), Paint::plain),
         (&tokens, Paint::dim),
     ]);
+    if let Some(words) = view.context().words() {
+        out.row(&[("  context: ", Paint::dim), (&words, Paint::plain)]);
+    }
+    if let Some(words) = view.cache().words() {
+        out.row(&[("  cache: ", Paint::dim), (&words, Paint::plain)]);
+    }
     out.row(&[("  loopwright show ", Paint::dim), (header.run.as_str(), Paint::dim)]);
     out.text
 }

@@ -1,7 +1,8 @@
 //! One call of a run as a row: bounded in size whatever its request and result are.
 
+use super::Context;
 use super::preview::{Preview, preview_json};
-use loopwright_protocol::{CallEntry, CallKind, Json};
+use loopwright_protocol::{CallEntry, CallKind, Json, Outcome};
 use loopwright_types::{CallId, Code, GuestId, Micros, Position, Reason, Usage};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -34,6 +35,15 @@ impl CallStatus {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status that an outcome gives.
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done(_) => Self::Done,
+            Outcome::Failed(failure) if failure.reason == Reason::Cancelled => Self::Cancelled,
+            Outcome::Failed(_) => Self::Failed,
         }
     }
 
@@ -70,9 +80,16 @@ pub struct CallView {
     pub started: Option<Micros>,
     /// When it got its outcome.
     pub ended: Option<Micros>,
-    /// What all its attempts used.
+    /// What all its attempts and steps used.
     pub usage: Usage,
-    /// The beginning of its value, its failure's message, or the last progress message while it runs.
+    /// Requests to models that its subagent made, corrections of an answer included.
+    pub turns: u32,
+    /// Tools that its subagent called.
+    pub tool_calls: u32,
+    /// Tokens that its outcome brought into the program.
+    pub came_back_tokens: u64,
+    /// The beginning of its value, its failure's message, or the last progress message while it runs;
+    /// [`super::RunView::note`] knows its steps, too.
     pub note: Option<Box<str>>,
     /// Why it failed.
     pub failure: Option<(Reason, Code)>,
@@ -123,6 +140,9 @@ impl CallView {
             started: None,
             ended: None,
             usage: Usage::default(),
+            turns: 0,
+            tool_calls: 0,
+            came_back_tokens: 0,
             note: None,
             failure: None,
             fallback: false,
@@ -132,6 +152,17 @@ impl CallView {
     /// How long it took, or has taken at `now`; nothing when it never began.
     pub fn took(&self, now: Micros) -> Option<Micros> {
         self.started.map(|started| self.ended.unwrap_or(now).since(started))
+    }
+
+    /// What of its tokens the program saw; nothing before a task has its outcome.
+    pub fn context(&self) -> Option<Context> {
+        let is_over = self.kind.is_task() && self.status.is_final();
+        is_over.then(|| Context::of(self.usage, self.came_back_tokens))
+    }
+
+    /// `3 turns, 5 tool calls`, without what there is none of.
+    pub fn loop_words(&self) -> Option<String> {
+        loop_words(self.turns, self.tool_calls)
     }
 
     /// Whether its row may go once it has ended well: tool calls and sleeps are counted, not kept.
@@ -173,4 +204,16 @@ fn label(kind: CallKind, request: &Json) -> Box<str> {
 /// The note a value leaves.
 pub(super) fn value_note(value: &Json) -> Box<str> {
     preview_json(value, NOTE_CHARS_MAX)
+}
+
+/// `3 turns, 5 tool calls`.
+pub(super) fn loop_words(turns: u32, tool_calls: u32) -> Option<String> {
+    let count = |count: u32, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{} {word}s", super::figure(count.into()))),
+    };
+    let words: Vec<String> =
+        [count(turns, "turn"), count(tool_calls, "tool call")].into_iter().flatten().collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }

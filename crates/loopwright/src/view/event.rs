@@ -1,8 +1,10 @@
 //! The JSON form of one entry, as `run --json` streams it. Names are public and stable.
 
-use super::json::{ErrorOut, FailureOut, UsageOut, to_line};
-use super::{RunView, preview_text, timestamp};
-use loopwright_protocol::{CallEntry, Entry, Json, Outcome, Progress, RunStart};
+use super::json::{ErrorOut, FailureOut, Salvage, UsageOut, to_line};
+use super::{CallStatus, RunView, preview_text, timestamp};
+use loopwright_protocol::{
+    CallEntry, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
+};
 use loopwright_types::{CallId, Micros, RunId};
 use serde::Serialize;
 
@@ -17,6 +19,8 @@ struct Out<'a> {
     at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +41,14 @@ struct Out<'a> {
     args: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +83,10 @@ struct Out<'a> {
     report: Option<&'a Json>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     fallback: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salvage: Option<Salvage<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worktree: Option<&'a WorktreeReport>,
 }
 
 /// The event that an entry is to people's tools, one line of JSON; `view` has taken the entry already.
@@ -117,7 +133,13 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::CancelRequested { now } => {
             Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
         }
-        Entry::Stepped(_) | Entry::ProviderDown { .. } | Entry::ProviderUp { .. } => return None,
+        Entry::ProviderDown { now, provider, failure } => {
+            Out { failure: Some(failure.into()), ..provider_out(view, provider, "down", *now) }
+        }
+        Entry::ProviderUp { now, provider } => Out {
+            ms: view.last_outage(provider).map(|outage| outage.took(*now).as_millis()),
+            ..provider_out(view, provider, "up", *now)
+        },
         Entry::AttemptStarted(start) if start.ahead => return None,
         Entry::Dispatched { now, attempts } => {
             let lines = attempts.iter().map(|(call, attempt)| {
@@ -127,7 +149,8 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
             });
             return Some(lines.collect::<Vec<_>>().join("\n"));
         }
-        Entry::Called(_)
+        Entry::Stepped(_)
+        | Entry::Called(_)
         | Entry::AttemptStarted(_)
         | Entry::Progressed { .. }
         | Entry::AttemptEnded(_)
@@ -150,7 +173,30 @@ fn run_started(start: &RunStart) -> Out<'_> {
     }
 }
 
-fn call_out<'a>(view: &RunView, call: CallId, what: &str, now: Option<Micros>) -> Out<'a> {
+fn provider_out<'a>(view: &RunView, provider: &'a str, what: &str, now: Micros) -> Out<'a> {
+    Out {
+        event: format!("provider.{what}"),
+        at: Some(timestamp(now)),
+        provider: Some(provider),
+        waiting: Some(view.needing(provider)),
+        ..Out::default()
+    }
+}
+
+/// What every event of a call or a step has: `task.ended`, `step.ended`.
+fn call_out<'a>(view: &'a RunView, call: CallId, what: &str, now: Option<Micros>) -> Out<'a> {
+    if let Some(step) = view.steps.get(&call) {
+        return Out {
+            event: format!("step.{what}"),
+            at: now.map(timestamp),
+            task: Some(step.task.0),
+            step: Some(call.0),
+            kind: Some(step.kind.as_str()),
+            turn: Some(step.turn),
+            name: Some(&step.name),
+            ..Out::default()
+        };
+    }
     let word = view.call(call).map_or("call", super::CallView::word);
     let (task, at) = (Some(call.0), now.map(timestamp));
     Out { event: format!("{word}.{what}"), task, at, ..Out::default() }
@@ -161,6 +207,9 @@ fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
     let event = |call, what: &str, now| call_out(view, call, what, now);
     Some(match entry {
         Entry::Called(call) => called(view, call, event(call.call, "queued", None)),
+        Entry::Stepped(step) => {
+            Out { args: step.args.as_ref(), ..event(step.call, "queued", Some(step.now)) }
+        }
         Entry::AttemptStarted(start) => Out {
             attempt: Some(start.attempt.0),
             subagent: start.subagent.as_deref(),
@@ -181,22 +230,9 @@ fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
             failure: failure(&end.outcome),
             ..event(end.call, "attempt", Some(end.now))
         },
-        Entry::Settled(settle) => Out {
-            status: view.call(settle.call).map(|call| call.status.as_str()),
-            attempts: Some(settle.attempts),
-            ms: view
-                .call(settle.call)
-                .and_then(|call| call.took(settle.now))
-                .map(Micros::as_millis),
-            usage: Some(settle.usage.into()),
-            result: match &settle.outcome {
-                Outcome::Done(value) => Some(value),
-                Outcome::Failed(_) => None,
-            },
-            failure: failure(&settle.outcome).or(settle.hidden.as_ref().map(FailureOut::from)),
-            fallback: settle.fallback,
-            ..event(settle.call, "ended", Some(settle.now))
-        },
+        Entry::Settled(settle) => {
+            settled(view, settle, event(settle.call, "ended", Some(settle.now)))
+        }
         _ => return None,
     })
 }
@@ -213,6 +249,34 @@ fn called<'a>(view: &'a RunView, entry: &'a CallEntry, out: Out<'a>) -> Out<'a> 
         phase: group.map(|group| preview_text(&group.title(), usize::MAX).into()),
         line: entry.position.map(|at| at.line),
         column: entry.position.map(|at| at.column),
+        ..out
+    }
+}
+
+/// What a step gave is not in the stream: it is the subagent's, and `show --task` has it.
+fn settled<'a>(view: &'a RunView, entry: &'a SettleEntry, out: Out<'a>) -> Out<'a> {
+    let (step, call) = (view.steps.get(&entry.call), view.call(entry.call));
+    let status = match step {
+        Some(_) => Some(CallStatus::of(&entry.outcome)),
+        None => call.map(|call| call.status),
+    };
+    let took = match step {
+        Some(step) => step.started.map(|started| entry.now.since(started)),
+        None => call.and_then(|call| call.took(entry.now)),
+    };
+    Out {
+        status: status.map(CallStatus::as_str),
+        attempts: Some(entry.attempts),
+        ms: took.map(Micros::as_millis),
+        usage: Some(entry.usage.into()),
+        result: match &entry.outcome {
+            Outcome::Done(value) if step.is_none() => Some(value),
+            _ => None,
+        },
+        failure: failure(&entry.outcome).or(entry.hidden.as_ref().map(FailureOut::from)),
+        fallback: entry.fallback,
+        salvage: entry.salvage.as_deref().map(Salvage::from),
+        worktree: entry.worktree.as_ref(),
         ..out
     }
 }

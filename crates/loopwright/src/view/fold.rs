@@ -1,18 +1,14 @@
 //! The reducer: one entry after the other becomes the run as people see it.
 
-use super::call::{NOTE_CHARS_MAX, value_note};
+use super::call::NOTE_CHARS_MAX;
 use super::group::GroupKey;
 use super::preview::preview_text;
 use super::run::{LOGS_MAX, PROBLEMS_MAX};
-use super::{CallStatus, CallView, FinishView, GroupName, GroupView, GuestView, Header};
-use super::{LogView, RunView};
+use super::{CallStatus, FinishView, GroupName, GroupView, GuestView, Header, LogView, RunView};
 use loopwright_protocol::{
-    CallEntry, EndEntry, Entry, Json, LogEntry, Outcome, ProgramText, Progress, RunFinish,
-    RunStart, SettleEntry, StartEntry, TurnEntry,
+    CallEntry, Entry, Json, LogEntry, ProgramText, RunFinish, RunStart, TurnEntry,
 };
-use loopwright_types::{
-    Attempt, CallId, Diagnostic, GuestId, Micros, Reason, RunStatus, SETTINGS, Usage,
-};
+use loopwright_types::{CallId, Diagnostic, GuestId, Micros, RunStatus, SETTINGS, SettingValue};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -43,6 +39,9 @@ impl RunView {
         if let Some(call) = self.brief.take() {
             self.calls.remove(&call);
         }
+        if let Some(step) = self.over.take() {
+            self.steps.remove(&step);
+        }
         self.finish = None; // a run that waited goes on
         match entry {
             Entry::RunStarted(start) => self.run_started(start),
@@ -67,7 +66,11 @@ impl RunView {
                 self.phase(*guest, title);
             }
             Entry::ScopeCancelled { .. } => {}
-            Entry::Stepped(_) | Entry::ProviderDown { .. } | Entry::ProviderUp { .. } => {}
+            Entry::Stepped(step) => self.stepped(step),
+            Entry::ProviderDown { now, provider, failure } => {
+                self.provider_down(*now, provider, failure);
+            }
+            Entry::ProviderUp { now, provider } => self.provider_up(*now, provider),
             Entry::Dropped { error, .. } => self.dropped(error),
             Entry::Coverage { report, .. } => self.coverage = Some(report.clone()),
             Entry::Unhandled { error, .. } => {
@@ -85,12 +88,13 @@ impl RunView {
         }
     }
 
-    fn tick(&mut self, now: Micros) {
+    pub(super) fn tick(&mut self, now: Micros) {
         self.now = self.now.max(now);
     }
 
     fn run_started(&mut self, start: &RunStart) {
         self.tick(start.now);
+        self.models.pinned(start);
         let changed = start.settings.iter().filter(|(name, value)| {
             let default = SETTINGS.iter().find(|setting| setting.name == *name);
             default.is_none_or(|setting| setting.default != value.to_string())
@@ -106,6 +110,7 @@ impl RunView {
             workspace: start.workspace.clone(),
             seed: start.seed,
             settings: changed.map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
+            probe_max: probe_max(start),
         }));
         self.guest_started(GuestId(0), None, &start.program);
     }
@@ -157,7 +162,7 @@ impl RunView {
     }
 
     /// The group of a phase, which exists from the first time it is named.
-    fn phase(&mut self, guest: GuestId, title: &str) -> u32 {
+    pub(super) fn phase(&mut self, guest: GuestId, title: &str) -> u32 {
         let title = self.name(&preview_text(title, TITLE_CHARS_MAX));
         let key = GroupKey::Phase(guest, title.clone());
         self.group(guest, key, |_| GroupName::Phase(title))
@@ -182,7 +187,7 @@ impl RunView {
         index
     }
 
-    fn wave(&mut self, entry: &CallEntry) -> u32 {
+    pub(super) fn wave(&mut self, entry: &CallEntry) -> u32 {
         let guest = entry.guest;
         let line = entry.position.map_or(0, |position| position.line);
         self.group(guest, GroupKey::Wave(guest, line, entry.turn), |view| {
@@ -195,149 +200,13 @@ impl RunView {
     }
 
     /// One copy of each name, however many calls carry it.
-    fn name(&mut self, name: &str) -> Arc<str> {
+    pub(super) fn name(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.names.get(name) {
             return known.clone();
         }
         let name: Arc<str> = name.into();
         self.names.insert(name.clone());
         name
-    }
-
-    fn called(&mut self, entry: &CallEntry) {
-        let group = match &entry.phase {
-            Some(title) => self.phase(entry.guest, title),
-            None => self.wave(entry),
-        };
-        let subagent = entry.subagent.as_deref().map(|name| self.name(name));
-        let called = self.guests.get(&entry.guest).map_or(self.now, |guest| guest.now);
-        let view = CallView::new(entry, group, subagent, called);
-        let index = group as usize;
-        let (all, of_group) = if view.kind.is_task() {
-            (&mut self.tasks, &mut self.groups[index].tasks)
-        } else {
-            (&mut self.others, &mut self.groups[index].others)
-        };
-        all.add(view.status);
-        of_group.add(view.status);
-        self.groups[index].calls.push(entry.call);
-        self.open_groups.insert(group);
-        self.calls.insert(entry.call, view);
-    }
-
-    /// Moves a call to another status and keeps every count right. Nothing for an unknown call.
-    fn shift(&mut self, call: CallId, to: CallStatus) -> Option<&mut CallView> {
-        let view = self.calls.get_mut(&call)?;
-        let from = std::mem::replace(&mut view.status, to);
-        let group = &mut self.groups[view.group as usize];
-        let (all, of_group) = if view.kind.is_task() {
-            (&mut self.tasks, &mut group.tasks)
-        } else {
-            (&mut self.others, &mut group.others)
-        };
-        all.shift(from, to);
-        of_group.shift(from, to);
-        if group.tasks.unfinished() + group.others.unfinished() == 0 {
-            self.open_groups.remove(&view.group);
-        }
-        if matches!(to, CallStatus::Running | CallStatus::Retrying) {
-            self.under_way.insert(call);
-        } else {
-            self.under_way.remove(&call);
-        }
-        Some(view)
-    }
-
-    /// Whether the call is there and has no outcome yet.
-    fn is_open(&self, call: CallId) -> bool {
-        self.calls.get(&call).is_some_and(|view| !view.status.is_final())
-    }
-
-    fn attempt_started(&mut self, entry: &StartEntry) {
-        self.tick(entry.now);
-        if !self.is_open(entry.call) {
-            return;
-        }
-        let asked = entry.subagent.as_deref().map(|name| self.name(name));
-        if let Some(view) = self.calls.get_mut(&entry.call) {
-            view.subagent = asked.or(view.subagent.take());
-        }
-        if !entry.ahead {
-            self.went_out(entry.call, entry.attempt, entry.now);
-        }
-    }
-
-    fn went_out(&mut self, call: CallId, attempt: Attempt, now: Micros) {
-        if !self.is_open(call) {
-            return;
-        }
-        if let Some(view) = self.shift(call, CallStatus::Running) {
-            view.attempts = view.attempts.max(attempt.0);
-            view.started.get_or_insert(now);
-            view.note = None;
-        }
-    }
-
-    fn progressed(&mut self, call: CallId, attempt: Attempt, now: Micros, progress: &Progress) {
-        self.tick(now);
-        let Some(view) = self.calls.get_mut(&call) else { return };
-        if let Progress::Message(text) = progress
-            && view.status == CallStatus::Running
-            && view.attempts == attempt.0
-        {
-            view.note = Some(preview_text(text, NOTE_CHARS_MAX));
-        }
-    }
-
-    fn attempt_ended(&mut self, entry: &EndEntry) {
-        self.tick(entry.now);
-        self.usage.add(entry.usage);
-        if !self.is_open(entry.call) {
-            if let Some(view) = self.calls.get_mut(&entry.call) {
-                view.usage.add(entry.usage); // an attempt that outlived its call is still paid for
-            }
-            return;
-        }
-        if let Some(view) = self.shift(entry.call, CallStatus::Retrying) {
-            view.usage.add(entry.usage);
-            view.note = match &entry.outcome {
-                Outcome::Failed(failure) => Some(preview_text(&failure.message, NOTE_CHARS_MAX)),
-                Outcome::Done(_) => None,
-            };
-        }
-    }
-
-    fn settled(&mut self, entry: &SettleEntry) {
-        self.tick(entry.now);
-        if !self.is_open(entry.call) {
-            return;
-        }
-        let status = match &entry.outcome {
-            Outcome::Done(_) => CallStatus::Done,
-            Outcome::Failed(failure) if failure.reason == Reason::Cancelled => {
-                CallStatus::Cancelled
-            }
-            Outcome::Failed(_) => CallStatus::Failed,
-        };
-        let Some(view) = self.shift(entry.call, status) else { return };
-        view.attempts = view.attempts.max(entry.attempts);
-        view.started = view.started.or(entry.started);
-        view.ended = Some(entry.now);
-        view.fallback = entry.fallback;
-        let (note, failure) = match (&entry.outcome, &entry.hidden) {
-            (Outcome::Done(value), hidden) => (value_note(value), hidden.as_ref()),
-            (Outcome::Failed(failure), _) => {
-                (preview_text(&failure.message, NOTE_CHARS_MAX), Some(failure))
-            }
-        };
-        view.note = Some(note);
-        view.failure = failure.map(|failure| (failure.reason, failure.code));
-        let (counted, brief) = (view.usage, view.is_brief());
-        view.usage = entry.usage;
-        self.usage.add(less(entry.usage, counted));
-        if brief {
-            self.brief = Some(entry.call);
-        }
     }
 
     fn logged(&mut self, entry: &LogEntry) {
@@ -380,6 +249,7 @@ impl RunView {
             for call in open {
                 self.shift(call, CallStatus::Cancelled);
             }
+            self.drop_steps();
         }
         self.usage = entry.usage;
         self.finish = Some(Box::new(FinishView {
@@ -402,13 +272,11 @@ impl GuestView {
     }
 }
 
-/// What is in `all` and not yet in `counted`.
-fn less(all: Usage, counted: Usage) -> Usage {
-    Usage {
-        input_tokens: all.input_tokens.saturating_sub(counted.input_tokens),
-        output_tokens: all.output_tokens.saturating_sub(counted.output_tokens),
-        cache_read_tokens: all.cache_read_tokens.saturating_sub(counted.cache_read_tokens),
-        cache_write_tokens: all.cache_write_tokens.saturating_sub(counted.cache_write_tokens),
-        usd_micros: all.usd_micros.saturating_sub(counted.usd_micros),
+/// Runs of earlier versions do not have the setting.
+fn probe_max(start: &RunStart) -> Option<Micros> {
+    let value = start.settings.iter().find(|(name, _)| *name == "provider.probe_max_ms")?.1;
+    match value {
+        SettingValue::Integer(ms) => Some(Micros::from_millis(*ms)),
+        _ => None,
     }
 }

@@ -1,10 +1,12 @@
 //! The JSON forms of a run: public, with stable names. Each function gives one line of text that is also
 //! safe to print on a terminal.
 
-use super::{CallView, Counts, GroupName, GroupView, LogView, RunView, escape_json, timestamp};
+use super::{Cache, CallView, Context, Counts, GroupName, GroupView, LogView, Outage, RunView};
+use super::{escape_json, timestamp};
 use loopwright_protocol::Json;
 use loopwright_types::{Code, Diagnostic, Failure, Micros, RunId, RunStatus, Usage};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One line of JSON.
@@ -28,6 +30,11 @@ pub(super) struct UsageOut {
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
 fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
+fn is_none_yet(n: &u32) -> bool {
     *n == 0
 }
 
@@ -96,6 +103,61 @@ impl<'a> From<&'a Failure> for FailureOut<'a> {
     }
 }
 
+/// What a model said last where that was no answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Salvage<'a> {
+    text: &'a str,
+    is_answer: bool,
+}
+
+impl<'a> From<&'a str> for Salvage<'a> {
+    fn from(text: &'a str) -> Self {
+        Self { text, is_answer: false }
+    }
+}
+
+/// Tokens that the program was spared, and those that it got.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContextOut {
+    stayed_out_tokens: u64,
+    came_back_tokens: u64,
+}
+
+impl From<Context> for ContextOut {
+    fn from(context: Context) -> Self {
+        let Context { stayed_out_tokens, came_back_tokens } = context;
+        Self { stayed_out_tokens, came_back_tokens }
+    }
+}
+
+/// What prompt caching did; `savedUsdMicros` is there where prices are known.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CacheOut {
+    read_tokens: u64,
+    priced_tokens: u64,
+    written_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_usd_micros: Option<u64>,
+    extra_usd_micros: u64,
+}
+
+impl CacheOut {
+    /// Nothing where no cache was used.
+    pub(super) fn of(cache: Cache) -> Option<Self> {
+        let Cache { read_tokens, priced_tokens, written_tokens, .. } = cache;
+        (read_tokens > 0 || written_tokens > 0).then(|| Self {
+            read_tokens,
+            priced_tokens,
+            written_tokens,
+            saved_usd_micros: cache.saved_usd_micros(),
+            extra_usd_micros: cache.extra_usd_micros(),
+        })
+    }
+}
+
 /// One error or warning.
 pub fn diagnostic_json(diagnostic: &Diagnostic) -> String {
     to_line(&ErrorOut::from(diagnostic))
@@ -155,9 +217,15 @@ struct CallOut<'a> {
     ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ms: Option<u64>,
+    #[serde(skip_serializing_if = "is_none_yet")]
+    turns: u32,
+    #[serde(skip_serializing_if = "is_none_yet")]
+    tool_calls: u32,
     usage: UsageOut,
     #[serde(skip_serializing_if = "Option::is_none")]
-    preview: Option<&'a str>,
+    context: Option<ContextOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Cow<'a, str>>,
     /// The groups of the program that a `workflow()` call runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     phases: Vec<GroupOut<'a>>,
@@ -182,8 +250,11 @@ impl<'a> CallOut<'a> {
             started_at: call.started.map(timestamp),
             ended_at: call.ended.map(timestamp),
             ms: call.took(view.now()).map(Micros::as_millis),
+            turns: call.turns,
+            tool_calls: call.tool_calls,
             usage: call.usage.into(),
-            preview: call.note.as_deref(),
+            context: call.context().map(ContextOut::from),
+            preview: view.note(call, view.now()),
             phases: nested.into_iter().flatten().map(|at| GroupOut::new(view, *at)).collect(),
         }
     }
@@ -242,6 +313,28 @@ impl<'a> From<&'a LogView> for LogOut<'a> {
     }
 }
 
+/// A time in which a provider did not answer; without `until` it has not answered since.
+#[derive(Serialize)]
+struct OutageOut<'a> {
+    provider: &'a str,
+    since: String,
+    until: Option<String>,
+    code: Code,
+    message: &'a str,
+}
+
+impl<'a> From<&'a Outage> for OutageOut<'a> {
+    fn from(outage: &'a Outage) -> Self {
+        Self {
+            provider: &outage.provider,
+            since: timestamp(outage.since),
+            until: outage.until.map(timestamp),
+            code: outage.code,
+            message: &outage.message,
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RunOut<'a> {
@@ -258,6 +351,11 @@ struct RunOut<'a> {
     counts: Counts,
     other_counts: Counts,
     usage: UsageOut,
+    context: ContextOut,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheOut>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outages: Vec<OutageOut<'a>>,
     seed: u64,
     settings: BTreeMap<&'a str, &'a str>,
     meta: Option<&'a Json>,
@@ -293,6 +391,9 @@ pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
         counts: view.tasks(),
         other_counts: view.others(),
         usage: view.usage().into(),
+        context: view.context().into(),
+        cache: CacheOut::of(view.cache()),
+        outages: view.outages().chain(view.down()).map(OutageOut::from).collect(),
         seed: header.seed,
         settings: settings.collect(),
         meta: header.meta.as_ref(),

@@ -1,9 +1,10 @@
 //! One plain line per event, for pipes, logs and screen readers.
 
+use super::step::StepState;
 use super::text::escape;
-use super::{CallView, Paint, RunView, duration, figure};
-use loopwright_protocol::{Entry, Progress};
-use loopwright_types::{Attempt, CallId};
+use super::{CallView, Paint, RunView, duration, figure, money, timestamp, wait};
+use loopwright_protocol::{EndEntry, Entry, Outcome, Progress};
+use loopwright_types::{Attempt, CallId, Failure, Micros};
 
 /// The line for an entry; `view` has taken the entry already. Nothing where there is nothing to tell.
 pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
@@ -24,7 +25,18 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
             let call = told(view, *call)?;
             paint.dim(&format!("{}: {}", name(call), escape(&super::preview_text(text, 200))))
         }
+        Entry::AttemptEnded(end) if view.steps.contains_key(&end.call) => {
+            step_retrying(view, end, paint)?
+        }
         Entry::AttemptEnded(end) => retrying(view, end.call, paint)?,
+        Entry::ProviderDown { now, provider, failure } => {
+            down(view, *now, provider, failure, paint)
+        }
+        Entry::ProviderUp { now, provider } => {
+            let took = view.last_outage(provider).map(|outage| duration(outage.took(*now)));
+            let took = took.map(|took| format!(" after {took}")).unwrap_or_default();
+            paint.green(&format!("provider {} is back{took}", escape(provider)))
+        }
         Entry::Settled(settle) => settled(view.call(settle.call)?, paint)?,
         Entry::Logged(log) => {
             let level = if log.level == "log" { "log".into() } else { escape(&log.level) };
@@ -67,6 +79,44 @@ fn retrying(view: &RunView, call: CallId, paint: Paint) -> Option<String> {
     Some(paint.yellow(&format!("{} tries again: {}{why}", name(call), escape(&call.label))))
 }
 
+/// A request that is made again by itself; those that wait for a provider are told with its outage.
+fn step_retrying(view: &RunView, end: &EndEntry, paint: Paint) -> Option<String> {
+    let step = view.steps.get(&end.call)?;
+    let call = view.call(step.task).filter(|call| !call.status.is_final())?;
+    let Outcome::Failed(failure) = &end.outcome else { return None };
+    if step.state == StepState::Over || view.needs_down(step) {
+        return None;
+    }
+    let when = match end.retry_at {
+        Some(at) => format!("asks again in {}", wait(at.since(end.now))),
+        None => "waits".to_owned(),
+    };
+    let (model, label) = (escape(&step.name), escape(&call.label));
+    let why = escape(&super::preview_text(&failure.message, 200)).into_owned();
+    let turn = step.turn;
+    Some(paint.yellow(&format!(
+        "{} {when}: {label}: turn {turn}: {model}: {why} [{}]",
+        name(call),
+        failure.code
+    )))
+}
+
+fn down(view: &RunView, now: Micros, provider: &str, failure: &Failure, paint: Paint) -> String {
+    let (since, waiting) = (&timestamp(now)[11..19], view.needing(provider));
+    let waiting = match waiting {
+        1 => "1 task waits".to_owned(),
+        _ => format!("{} tasks wait", figure(waiting as u64)),
+    };
+    let why = escape(&super::preview_text(&failure.message, 200)).into_owned();
+    let often = view.probe_max().map(|most| format!(" every {} at the latest", wait(most)));
+    paint.yellow(&format!(
+        "provider {} is down since {since} UTC: {why} [{}]: {waiting}; asking again{}",
+        escape(provider),
+        failure.code,
+        often.unwrap_or_default()
+    ))
+}
+
 fn settled(call: &CallView, paint: Paint) -> Option<String> {
     if call.word() == "sleep" {
         return None;
@@ -76,6 +126,7 @@ fn settled(call: &CallView, paint: Paint) -> Option<String> {
         facts.push(format!("{} attempts", call.attempts));
     }
     facts.extend(call.took(call.ended.unwrap_or_default()).map(duration));
+    facts.extend(call.loop_words());
     if call.usage.tokens() > 0 {
         facts.push(format!("{} tokens", figure(call.usage.tokens())));
     }
@@ -98,6 +149,9 @@ fn finished(view: &RunView, paint: Paint) -> String {
     told.push_str(&format!(", {}", duration(view.took(view.now()))));
     if view.usage().tokens() > 0 {
         told.push_str(&format!(", {} tokens", figure(view.usage().tokens())));
+    }
+    if view.usage().usd_micros > 0 {
+        told.push_str(&format!(", {}", money(view.usage().usd_micros)));
     }
     match status {
         "complete" => paint.green(&told),

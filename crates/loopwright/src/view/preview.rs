@@ -2,6 +2,8 @@
 //! else stays as it is, so that escaping for a terminal is left to whoever prints.
 
 use loopwright_protocol::Json;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The beginning of a text on one line, at most `chars_max` characters and an ellipsis.
 pub fn preview_text(text: &str, chars_max: usize) -> Box<str> {
@@ -15,6 +17,47 @@ pub fn preview_json(value: &Json, chars_max: usize) -> Box<str> {
     let mut out = Preview::new(chars_max);
     out.json(value.text());
     out.finish()
+}
+
+/// The values of a tool's arguments side by side, in the order in which they were written: `TODO src`.
+pub(super) fn arguments(out: &mut Preview, args: &Json) {
+    if args.read::<Arguments<'_>>().map(|args| args.values(out)).is_err() {
+        out.json(args.text());
+    }
+}
+
+/// An object's values, borrowed and in their order.
+struct Arguments<'a>(Vec<&'a RawValue>);
+
+impl Arguments<'_> {
+    fn values(self, out: &mut Preview) {
+        for value in self.0 {
+            out.text(" ");
+            out.json(value.get());
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Arguments<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Arguments<'de>;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some((IgnoredAny, value)) = map.next_entry()? {
+                    values.push(value);
+                }
+                Ok(Arguments(values))
+            }
+        }
+        deserializer.deserialize_map(Visit)
+    }
 }
 
 /// Collects characters up to a number.
@@ -135,6 +178,22 @@ mod tests {
         ];
         for (json, max, short) in cases {
             assert_eq!(&*preview_json(&Json::parse(json.to_owned()).unwrap(), max), short);
+        }
+    }
+
+    #[test]
+    fn arguments_are_their_values_in_the_order_in_which_they_were_written() {
+        let cases = [
+            (r#"{"pattern":"TO\"DO","path":"src"}"#, "TO\"DO src"),
+            (r#"{"b":1,"a":[true, "x"]}"#, r#"1 [true, "x"]"#),
+            ("{}", ""),
+            (r#"["x"]"#, r#"["x"]"#),
+            (r#""x""#, "x"),
+        ];
+        for (json, text) in cases {
+            let mut out = Preview::new(40);
+            arguments(&mut out, &Json::parse(json.to_owned()).unwrap());
+            assert_eq!(&*out.finish(), text);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The whole run as people see it.
 
+use super::cost::Models;
 use super::group::GroupKey;
-use super::{CallView, Counts, GroupView};
+use super::step::Step;
+use super::{Cache, CallView, Context, Counts, GroupView, Outage};
 use loopwright_protocol::{CallKind, Json};
 use loopwright_types::{
     CallId, Diagnostic, Digest, GuestId, Micros, Position, RunId, RunStatus, Usage,
@@ -40,6 +42,13 @@ pub struct RunView {
     pub(super) finish: Option<Box<FinishView>>,
     pub(super) now: Micros,
     pub(super) brief: Option<CallId>,
+    pub(super) steps: HashMap<CallId, Step>,
+    pub(super) open_steps: BTreeSet<(CallId, CallId)>,
+    pub(super) over: Option<CallId>,
+    pub(super) models: Models,
+    pub(super) cache: Cache,
+    pub(super) down: Vec<Outage>,
+    pub(super) outages: VecDeque<Outage>,
     pub(super) names: HashSet<Arc<str>>,
 }
 
@@ -66,6 +75,8 @@ pub struct Header {
     pub seed: u64,
     /// Settings that are not at their defaults.
     pub settings: Vec<(String, String)>,
+    /// Longest time between two requests to a provider that is down.
+    pub probe_max: Option<Micros>,
 }
 
 /// One guest: the program, or a nested one.
@@ -185,6 +196,18 @@ impl RunView {
     /// What all calls used so far.
     pub fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// Prompt caches of all calls so far.
+    pub fn cache(&self) -> Cache {
+        self.cache
+    }
+
+    /// Tokens of all tasks that have their outcome, and what of them the program saw.
+    pub fn context(&self) -> Context {
+        let mut all = Context::default();
+        self.calls.values().filter_map(CallView::context).for_each(|context| all.add(context));
+        all
     }
 
     /// The last log lines, oldest first.

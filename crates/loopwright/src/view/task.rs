@@ -1,23 +1,31 @@
 //! One call in full: its whole request, every attempt, its whole outcome. Collected from a run's entries
 //! when somebody asks for it (`show --task`), never kept for all calls.
 
-use super::json::{FailureOut, UsageOut, to_line};
+use super::call::loop_words;
+use super::cost::{Models, came_back_tokens, less, usage};
+use super::task_json::task_json;
 use super::text::{escape, escape_lines};
-use super::tree::usage;
-use super::{Paint, duration, timestamp};
-use loopwright_protocol::{CallEntry, Entry, Json, Outcome, Progress, SettleEntry, TaskRequest};
-use loopwright_types::{Attempt, CallId, Digest, Micros, Usage};
-use serde::Serialize;
+use super::transcript::transcript;
+use super::{Cache, Context, Paint, StepDetail, duration, timestamp};
+use loopwright_protocol::{
+    CallEntry, CallKind, Entry, Json, Outcome, Progress, SettleEntry, StartEntry, TaskRequest,
+    WorktreeReport,
+};
+use loopwright_types::{Attempt, CallId, Micros, Usage};
+use std::collections::BTreeMap;
 
-/// A call with its attempts.
+/// A call with its attempts and steps.
 #[derive(Clone, Debug)]
 pub struct TaskDetail {
     /// The call as the program made it.
     pub call: CallEntry,
     /// Its attempts, in order.
     pub attempts: Vec<AttemptDetail>,
+    /// The steps of its subagent's loop, in order.
+    pub steps: BTreeMap<CallId, StepDetail>,
     /// Its outcome, if it has one.
     pub settled: Option<SettleEntry>,
+    pub(super) models: Models,
 }
 
 /// One attempt.
@@ -29,6 +37,8 @@ pub struct AttemptDetail {
     pub started: Micros,
     /// When it ended, where the call went on after it.
     pub ended: Option<Micros>,
+    /// When the next one was due.
+    pub retry_at: Option<Micros>,
     /// The subagent asked, where it is not the call's own.
     pub subagent: Option<String>,
     /// Whether it took an answer back that did not match the schema.
@@ -46,76 +56,155 @@ pub struct AttemptDetail {
 /// Progress messages kept for one attempt.
 const MESSAGES_MAX: usize = 50;
 
-impl TaskDetail {
-    /// Looks for a call in a run's entries: give each entry in order, and `found` fills up.
-    pub fn follow(found: &mut Option<Self>, wanted: CallId, entry: &Entry) {
-        match (entry, found) {
-            (Entry::Called(call), found @ None) if call.call == wanted => {
-                let call = CallEntry::clone(call);
-                *found = Some(Self { call, attempts: Vec::new(), settled: None });
+/// Looks for one task in a run's entries: give it each entry, in order.
+#[derive(Clone, Debug)]
+pub struct TaskSearch {
+    wanted: CallId,
+    models: Models,
+    found: Option<TaskDetail>,
+    step_of: Option<CallId>,
+}
+
+impl TaskSearch {
+    /// For the call of this number.
+    pub fn new(wanted: CallId) -> Self {
+        Self { wanted, models: Models::default(), found: None, step_of: None }
+    }
+
+    /// Takes the next entry.
+    pub fn take(&mut self, entry: &Entry) {
+        match (entry, &mut self.found) {
+            (Entry::RunStarted(start), _) => self.models.pinned(start),
+            (Entry::Called(call), found @ None) if call.call == self.wanted => {
+                *found = Some(TaskDetail {
+                    call: CallEntry::clone(call),
+                    attempts: Vec::new(),
+                    steps: BTreeMap::new(),
+                    settled: None,
+                    models: std::mem::take(&mut self.models),
+                });
+            }
+            (Entry::Stepped(step), None) if step.call == self.wanted => {
+                self.step_of = Some(step.task);
             }
             (entry, Some(detail)) => detail.take(entry),
             _ => {}
         }
     }
 
-    /// Takes the next entry, if it is about this call.
+    /// The task, if it was there.
+    pub fn found(self) -> Option<TaskDetail> {
+        self.found
+    }
+
+    /// The task that the number is a step of.
+    pub fn step_of(&self) -> Option<CallId> {
+        self.step_of
+    }
+}
+
+impl TaskDetail {
+    /// Takes the next entry, if it is about this call or one of its steps.
     fn take(&mut self, entry: &Entry) {
-        let wanted = self.call.call;
         match entry {
-            Entry::AttemptStarted(start) if start.call == wanted => {
-                self.attempts.push(AttemptDetail {
-                    attempt: start.attempt,
-                    started: start.now,
-                    ended: None,
-                    subagent: start.subagent.clone(),
-                    reask: start.reask,
-                    outcome: None,
-                    usage: Usage::default(),
-                    pid: None,
-                    messages: Vec::new(),
-                });
+            Entry::Stepped(step) if step.task == self.call.call => {
+                let attempt = self.attempts.last().map_or(Attempt(0), |attempt| attempt.attempt);
+                self.steps.insert(step.call, StepDetail::new(step, attempt));
+            }
+            Entry::AttemptStarted(start) => {
+                if let Some((attempts, _)) = self.of(start.call) {
+                    attempts.push(AttemptDetail::new(start));
+                }
             }
             Entry::Dispatched { now, attempts } => {
-                for (_, attempt) in attempts.iter().filter(|(call, _)| *call == wanted) {
-                    if let Some(attempt) = self.attempt(*attempt) {
+                for (call, attempt) in attempts {
+                    if let Some(attempt) = self.attempt(*call, *attempt) {
                         attempt.started = *now;
                     }
                 }
             }
-            Entry::Progressed { call, attempt, progress, .. } if *call == wanted => {
-                let Some(attempt) = self.attempt(*attempt) else { return };
-                match progress {
-                    Progress::Process { pid, .. } => attempt.pid = Some(*pid),
-                    Progress::Message(text) => {
-                        if attempt.messages.len() == MESSAGES_MAX {
-                            attempt.messages.remove(0);
-                        }
-                        attempt.messages.push(text.clone());
-                    }
-                    Progress::Began | Progress::Limits(_) => {}
+            Entry::Progressed { call, attempt, progress, .. } => {
+                if let Some(attempt) = self.attempt(*call, *attempt) {
+                    attempt.progressed(progress);
                 }
             }
-            Entry::AttemptEnded(end) if end.call == wanted => {
-                let Some(attempt) = self.attempt(end.attempt) else { return };
-                attempt.ended = Some(end.now);
-                attempt.outcome = Some(end.outcome.clone());
-                attempt.usage = end.usage;
+            Entry::AttemptEnded(end) => {
+                if let Some(attempt) = self.attempt(end.call, end.attempt) {
+                    attempt.ended = Some(end.now);
+                    attempt.retry_at = end.retry_at;
+                    attempt.outcome = Some(end.outcome.clone());
+                    attempt.usage = end.usage;
+                }
             }
-            Entry::Settled(settle) if settle.call == wanted => {
-                self.settled = Some(SettleEntry::clone(settle));
+            Entry::Settled(settle) => {
+                if let Some((_, settled)) = self.of(settle.call) {
+                    *settled = Some(SettleEntry::clone(settle));
+                    self.learn(settle);
+                }
             }
             _ => {}
         }
     }
 
-    fn attempt(&mut self, attempt: Attempt) -> Option<&mut AttemptDetail> {
-        self.attempts.iter_mut().rev().find(|known| known.attempt == attempt)
+    /// Attempts and outcome of the call or of one of its steps.
+    fn of(&mut self, call: CallId) -> Option<(&mut Vec<AttemptDetail>, &mut Option<SettleEntry>)> {
+        if call == self.call.call {
+            return Some((&mut self.attempts, &mut self.settled));
+        }
+        self.steps.get_mut(&call).map(|step| (&mut step.attempts, &mut step.settled))
+    }
+
+    fn attempt(&mut self, call: CallId, attempt: Attempt) -> Option<&mut AttemptDetail> {
+        let (attempts, _) = self.of(call)?;
+        attempts.iter_mut().rev().find(|known| known.attempt == attempt)
+    }
+
+    /// A step that looked a model up tells its price.
+    fn learn(&mut self, settle: &SettleEntry) {
+        let step = self.steps.get(&settle.call);
+        if step.is_some_and(|step| step.step.kind == CallKind::Resolve)
+            && let Outcome::Done(model) = &settle.outcome
+        {
+            self.models.resolved(model);
+        }
+    }
+
+    /// What it used so far, late attempts of its steps included.
+    pub fn usage(&self) -> Usage {
+        let mut used = Usage::default();
+        self.attempts.iter().for_each(|attempt| used.add(attempt.usage));
+        self.steps.values().for_each(|step| used.add(step.usage()));
+        // The outcome has what its last attempt used.
+        used.add(
+            self.settled.as_ref().map_or(Usage::default(), |settled| less(settled.usage, used)),
+        );
+        used
+    }
+
+    /// What of its tokens the program saw; nothing before it has its outcome.
+    pub fn context(&self) -> Option<Context> {
+        let settled = self.settled.as_ref().filter(|_| self.call.kind.is_task())?;
+        Some(Context::of(self.usage(), came_back_tokens(settled)))
+    }
+
+    /// Prompt caches of its steps.
+    pub fn cache(&self) -> Cache {
+        let mut cache = Cache::default();
+        for step in self.steps.values() {
+            cache.count(self.models.price(&step.step.name), step.usage());
+        }
+        cache
+    }
+
+    /// Requests to models, and tools called.
+    pub fn turns_and_tool_calls(&self) -> (u32, u32) {
+        let count = |kind| self.steps.values().filter(|step| step.step.kind == kind).count() as u32;
+        (count(CallKind::Model), count(CallKind::Tool))
     }
 
     /// As JSON, in one line.
     pub fn json(&self) -> String {
-        to_line(&TaskOut::from(self))
+        task_json(self)
     }
 
     /// As text; long texts are not cut.
@@ -137,9 +226,22 @@ impl TaskDetail {
         if let Some(settled) = &self.settled {
             let took = settled.started.map(|started| duration(settled.now.since(started)));
             fact("took", &took.unwrap_or_else(|| "nothing was dispatched".to_owned()));
-            if !settled.usage.is_zero() {
-                fact("used", &usage(settled.usage));
-            }
+        }
+        let (turns, tool_calls) = self.turns_and_tool_calls();
+        if let Some(words) = loop_words(turns, tool_calls) {
+            fact("loop", &words);
+        }
+        if !self.usage().is_zero() {
+            fact("used", &usage(self.usage()));
+        }
+        if let Some(words) = self.context().and_then(Context::words) {
+            fact("context", &words);
+        }
+        if let Some(words) = self.cache().words() {
+            fact("cache", &words);
+        }
+        if let Some(report) = self.settled.as_ref().and_then(|settled| settled.worktree.as_ref()) {
+            fact("worktree", &worktree(report));
         }
         fact("identity", &call.digest.to_string());
         for attempt in &self.attempts {
@@ -148,6 +250,13 @@ impl TaskDetail {
                 fact("", &format!("  {}", escape(message)));
             }
         }
+        out.push_str(&self.blocks(paint));
+        out
+    }
+
+    /// The long texts: what was asked, what was done, what came of it.
+    fn blocks(&self, paint: Paint) -> String {
+        let (call, mut out) = (&self.call, String::new());
         let request = call.request.read::<TaskRequest>().ok().filter(|_| call.kind.is_task());
         match request {
             Some(request) => {
@@ -158,7 +267,11 @@ impl TaskDetail {
             }
             None => block(&mut out, paint, "request", &json_lines(&call.request)),
         }
-        match self.settled.as_ref().map(|settled| &settled.outcome) {
+        if !self.steps.is_empty() {
+            block(&mut out, paint, "transcript", &transcript(self, paint));
+        }
+        let settled = self.settled.as_ref();
+        match settled.map(|settled| &settled.outcome) {
             Some(Outcome::Done(value)) => block(&mut out, paint, "result", &json_lines(value)),
             Some(Outcome::Failed(failure)) => {
                 let told =
@@ -173,10 +286,17 @@ impl TaskDetail {
             }
             None => {}
         }
+        if let Some(text) = settled.and_then(|settled| settled.salvage.as_ref()) {
+            block(&mut out, paint, "salvaged, not an answer", &escape_lines(text));
+        }
+        let diffstat = settled.and_then(|settled| settled.worktree.as_ref()).map(|it| &it.diffstat);
+        if let Some(diffstat) = diffstat.filter(|diffstat| !diffstat.trim().is_empty()) {
+            block(&mut out, paint, "changes in the worktree", &escape_lines(diffstat));
+        }
         out
     }
 
-    fn status(&self) -> &'static str {
+    pub(super) fn status(&self) -> &'static str {
         match self.settled.as_ref().map(|settled| &settled.outcome) {
             Some(Outcome::Done(_)) => "done",
             Some(Outcome::Failed(failure)) if failure.reason.as_str() == "cancelled" => "cancelled",
@@ -188,6 +308,34 @@ impl TaskDetail {
 }
 
 impl AttemptDetail {
+    fn new(start: &StartEntry) -> Self {
+        Self {
+            attempt: start.attempt,
+            started: start.now,
+            ended: None,
+            retry_at: None,
+            subagent: start.subagent.clone(),
+            reask: start.reask,
+            outcome: None,
+            usage: Usage::default(),
+            pid: None,
+            messages: Vec::new(),
+        }
+    }
+
+    fn progressed(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Process { pid, .. } => self.pid = Some(*pid),
+            Progress::Message(text) => {
+                if self.messages.len() == MESSAGES_MAX {
+                    self.messages.remove(0);
+                }
+                self.messages.push(text.clone());
+            }
+            Progress::Began | Progress::Limits(_) => {}
+        }
+    }
+
     /// The last attempt's end is its call's.
     fn line(&self, settled: Option<&SettleEntry>) -> String {
         let mut told = format!("started {}", &timestamp(self.started)[11..]);
@@ -237,92 +385,12 @@ fn json_lines(value: &Json) -> String {
     escape_lines(&pretty.unwrap_or_else(|_| value.text().to_owned()))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TaskOut<'a> {
-    task: u32,
-    kind: &'static str,
-    status: &'static str,
-    subagent: Option<&'a str>,
-    line: Option<u32>,
-    column: Option<u32>,
-    phase: Option<&'a str>,
-    identity: Digest,
-    request: &'a Json,
-    attempts: Vec<AttemptOut<'a>>,
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    ms: Option<u64>,
-    usage: Option<UsageOut>,
-    fallback: bool,
-    result: Option<&'a Json>,
-    failure: Option<FailureOut<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AttemptOut<'a> {
-    attempt: u32,
-    started_at: String,
-    ended_at: Option<String>,
-    subagent: Option<&'a str>,
-    reask: bool,
-    pid: Option<u32>,
-    usage: UsageOut,
-    answer: Option<&'a Json>,
-    failure: Option<FailureOut<'a>>,
-    messages: &'a [String],
-}
-
-impl<'a> From<&'a TaskDetail> for TaskOut<'a> {
-    fn from(detail: &'a TaskDetail) -> Self {
-        let (call, settled) = (&detail.call, detail.settled.as_ref());
-        let (result, failure) = split(settled.map(|settled| &settled.outcome));
-        let started = settled.and_then(|settled| settled.started);
-        Self {
-            task: call.call.0,
-            kind: call.kind.as_str(),
-            status: detail.status(),
-            subagent: call.subagent.as_deref(),
-            line: call.position.map(|at| at.line),
-            column: call.position.map(|at| at.column),
-            phase: call.phase.as_deref(),
-            identity: call.digest,
-            request: &call.request,
-            attempts: detail.attempts.iter().map(AttemptOut::from).collect(),
-            started_at: started.map(timestamp),
-            ended_at: settled.map(|settled| timestamp(settled.now)),
-            ms: settled.zip(started).map(|(settled, from)| settled.now.since(from).as_millis()),
-            usage: settled.map(|settled| settled.usage.into()),
-            fallback: settled.is_some_and(|settled| settled.fallback),
-            result,
-            failure: failure.or(settled.and_then(|s| s.hidden.as_ref()).map(FailureOut::from)),
-        }
+/// What became of a worktree, on one line.
+fn worktree(report: &WorktreeReport) -> String {
+    if !report.changed {
+        return "nothing changed, removed".to_owned();
     }
-}
-
-impl<'a> From<&'a AttemptDetail> for AttemptOut<'a> {
-    fn from(attempt: &'a AttemptDetail) -> Self {
-        let (answer, failure) = split(attempt.outcome.as_ref());
-        Self {
-            attempt: attempt.attempt.0,
-            started_at: timestamp(attempt.started),
-            ended_at: attempt.ended.map(timestamp),
-            subagent: attempt.subagent.as_deref(),
-            reask: attempt.reask,
-            pid: attempt.pid,
-            usage: attempt.usage.into(),
-            answer,
-            failure,
-            messages: &attempt.messages,
-        }
-    }
-}
-
-fn split(outcome: Option<&Outcome>) -> (Option<&Json>, Option<FailureOut<'_>>) {
-    match outcome {
-        Some(Outcome::Done(value)) => (Some(value), None),
-        Some(Outcome::Failed(failure)) => (None, Some(failure.into())),
-        None => (None, None),
-    }
+    let branch = escape(report.branch.as_deref().unwrap_or("no branch"));
+    let path = escape(report.path.as_deref().unwrap_or("no directory"));
+    format!("{branch} in {path}")
 }

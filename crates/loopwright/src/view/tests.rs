@@ -1,6 +1,9 @@
 //! Views of scripted runs, as people and tools see them.
 
+mod loops;
+mod outages;
 mod script;
+mod steps;
 
 use super::*;
 use expect_test::{Expect, expect};
@@ -13,10 +16,47 @@ const PLAIN: Tree =
     Tree { paint: Paint { colour: false }, columns: None, logs_max: 20, interrupted: false };
 
 fn detail_of(script: &Script, call: u32) -> Option<TaskDetail> {
-    let mut found = None;
-    let follow = |entry| TaskDetail::follow(&mut found, CallId(call), entry);
-    script.entries.iter().for_each(follow);
-    found
+    let mut search = TaskSearch::new(CallId(call));
+    script.entries.iter().for_each(|entry| search.take(entry));
+    search.found()
+}
+
+/// The note of a task after each entry, without repetitions.
+fn notes(script: &Script, task: u32) -> Vec<String> {
+    let (mut view, mut notes) = (RunView::new(), Vec::new());
+    for entry in &script.entries {
+        view.apply(entry);
+        let Some(call) = view.call(CallId(task)) else { continue };
+        let note = view.note(call, view.now()).unwrap_or_default().into_owned();
+        if notes.last() != Some(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn lines(script: &Script) -> String {
+    let (mut view, mut out) = (RunView::new(), String::new());
+    for entry in &script.entries {
+        view.apply(entry);
+        if let Some(text) = line(&view, entry, Paint::default()) {
+            out += &(text + "\n");
+        }
+    }
+    out
+}
+
+fn events(script: &Script, named: &str) -> String {
+    let (mut view, mut out) = (RunView::new(), String::new());
+    for entry in &script.entries {
+        view.apply(entry);
+        let Some(text) = event_json(&view, entry) else { continue };
+        let event: Value = serde_json::from_str(&text).unwrap();
+        if event["event"].as_str().unwrap().starts_with(named) {
+            out += &(text + "\n");
+        }
+    }
+    out
 }
 
 fn check_tree(script: &Script, columns: Option<usize>, expected: &Expect) {
@@ -39,18 +79,19 @@ fn a_finished_run_is_a_tree_of_phases_and_tasks() {
             tasks      3 done, 1 failed
             other      2 done
             used       1,800 tokens in, 690 tokens out, $0.0246
+            context    4,949 tokens stayed out of the program; 11 came back
 
             Scan  1 done, 1 failed  other: 1 done  each file
-            ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"ok":true,"notes":[]}
-            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
+            ├─ done        1  check a.rs (reviewer)  400 ms  900 in, 340 out, $0.0123  → {"notes":[],"ok":true}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms  900 in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
 
             Report  other: 1 done
             └─ done        4  workflow publish  500 ms  → null
                line 1: await agent('x')  1 done
-               └─ done        5  write (reviewer)  200 ms, 1,240 tokens  → null
+               └─ done        5  write (reviewer)  200 ms  900 in, 340 out, $0.0123  → null
 
             line 3: const found = await Promise.all(files.map(scan))  1 done
-            └─ done        3  sum up (reviewer)  300 ms, 1,240 tokens  → all is well
+            └─ done        3  sum up (reviewer)  300 ms  900 in, 340 out, $0.0123  → all is well
 
             log
             14:22:33 2 files
@@ -80,10 +121,11 @@ fn a_run_under_way_tells_what_it_does_now() {
             tasks      1 done, 2 running, 1 failed
             other      1 done, 1 running
             used       2,700 tokens in, 1,020 tokens out, $0.0369
+            context    2,474 tokens stayed out of the program; 6 came back
 
             Scan  1 done, 1 failed  other: 1 done  each file
-            ├─ done        1  check a.rs (reviewer)  400 ms, 1,240 tokens  → {"ok":true,"notes":[]}
-            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms, 1,240 tokens  timeout: `check b.rs` took longer than 5 s [LW0502]
+            ├─ done        1  check a.rs (reviewer)  400 ms  900 in, 340 out, $0.0123  → {"notes":[],"ok":true}
+            └─ failed      2  check b.rs (reviewer)  2 attempts, 500 ms  900 in, 340 out, $0.0123  timeout: `check b.rs` took longer than 5 s [LW0502]
 
             Report  other: 1 running
             └─ running     4  workflow publish  200 ms
@@ -124,7 +166,10 @@ fn no_row_is_wider_than_forty_columns() {
             settings   run.concurrency=2
             tasks      3 done, 1 failed
             other      2 done
-            used       1,800 tokens in, 690 tokens …
+            used       1,800 tokens in, 690 tokens
+                       out, $0.0246
+            context    4,949 tokens stayed out of
+                       the program; 11 came back
 
             Scan  1 done, 1 failed  other: 1 done  …
             ├─ done        1  check a.rs (reviewer)…
@@ -218,7 +263,7 @@ fn a_pipe_gets_one_plain_line_per_event() {
         task 5 done: write (200 ms, 1,240 tokens)
         workflow 4 done: publish (500 ms)
         became null: no such file
-        run degraded: 3 done, 1 failed, 1.9 s, 2,490 tokens
+        run degraded: 3 done, 1 failed, 1.9 s, 2,490 tokens, $0.0246
     "#]].assert_eq(&out);
 }
 
@@ -245,7 +290,7 @@ fn events_are_lines_of_json_with_stable_names() {
         {"event":"task.started","at":"2026-11-20T14:22:33.720Z","task":2,"attempt":1}
         {"event":"log","at":"2026-11-20T14:22:33.820Z","guest":0,"line":3,"level":"log","text":"2 files"}
         {"event":"task.attempt","at":"2026-11-20T14:22:33.920Z","task":2,"attempt":1,"retryAt":"2026-11-20T14:22:34.420Z","usage":{"inputTokens":0,"outputTokens":10,"usdMicros":0},"failure":{"reason":"provider","code":"LW0604","message":"the command ended with status 1","retryable":true}}
-        {"event":"task.ended","at":"2026-11-20T14:22:34.020Z","task":1,"attempts":1,"status":"done","ms":400,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":{"ok":true,"notes":[]}}
+        {"event":"task.ended","at":"2026-11-20T14:22:34.020Z","task":1,"attempts":1,"status":"done","ms":400,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":{"notes":[],"ok":true}}
         {"event":"task.started","at":"2026-11-20T14:22:34.120Z","task":2,"attempt":2}
         {"event":"task.ended","at":"2026-11-20T14:22:34.220Z","task":2,"attempts":2,"status":"failed","ms":500,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"failure":{"reason":"timeout","code":"LW0502","message":"`check b.rs` took longer than 5 s","retryable":false}}
         {"event":"task.queued","at":"2026-11-20T14:22:34.320Z","task":3,"guest":0,"kind":"agent","label":"sum up","subagent":"reviewer","phase":"line 3: const found = await Promise.all(files.map(scan))","line":3,"column":9}
@@ -258,7 +303,7 @@ fn events_are_lines_of_json_with_stable_names() {
         {"event":"task.ended","at":"2026-11-20T14:22:34.720Z","task":3,"attempts":1,"status":"done","ms":300,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":"all is well"}
         {"event":"task.ended","at":"2026-11-20T14:22:34.820Z","task":5,"attempts":1,"status":"done","ms":200,"usage":{"inputTokens":900,"outputTokens":340,"usdMicros":12300},"result":null}
         {"event":"workflow.ended","at":"2026-11-20T14:22:34.920Z","task":4,"attempts":0,"status":"done","ms":500,"usage":{"inputTokens":0,"outputTokens":0,"usdMicros":0},"result":null}
-        {"event":"dropped","guest":0,"thrown":{"name":"Error","message":"no such file"}}
+        {"event":"dropped","guest":0,"thrown":{"message":"no such file","name":"Error"}}
     "#]].assert_eq(&out);
 }
 
@@ -297,6 +342,7 @@ fn one_task_is_shown_with_every_attempt() {
         status     failed
         took       nothing was dispatched
         used       900 tokens in, 340 tokens out, $0.0123
+        context    1,240 tokens stayed out of the program; 0 came back
         identity   7edb360f06acaef2cc80dba16cf563f199d347db4443da04da0c8173e3f9e4ed
         attempt 1  started 14:22:33.720Z, 200 ms: provider: the command ended with status 1 [LW0604]
         attempt 2  started 14:22:34.120Z, 100 ms

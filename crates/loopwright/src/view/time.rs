@@ -36,6 +36,15 @@ pub fn duration(of: Micros) -> String {
     }
 }
 
+/// A time to wait, in whole seconds from one second on: `400 ms`, `4 s`, `1 min 05 s`.
+pub fn wait(of: Micros) -> String {
+    match of.0.div_ceil(1_000_000) {
+        _ if of.as_millis() < 1000 => duration(of),
+        seconds @ 1..60 => format!("{seconds} s"),
+        seconds => duration(Micros::from_millis(seconds * 1000)),
+    }
+}
+
 /// A number with a comma at each thousand: `12,300`.
 pub fn figure(number: u64) -> String {
     let digits = number.to_string();
@@ -78,6 +87,9 @@ mod tests {
         ];
         for (ms, text) in durations {
             assert_eq!(duration(Micros::from_millis(ms)), text);
+        }
+        for (ms, text) in [(400, "400 ms"), (3001, "4 s"), (59_500, "1 min 00 s")] {
+            assert_eq!(wait(Micros::from_millis(ms)), text);
         }
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(figure(number), text);

@@ -1,9 +1,10 @@
 //! The text of `show`: what the run was started with, its phases as a tree of tasks, logs, failures, result.
 
-use super::text::{Piece, escape, row};
+use super::cost::{usage, usage_short};
+use super::text::{Piece, escape, row, width};
 use super::{CallStatus, CallView, Paint, RunView, duration, figure, preview_json, timestamp};
 use loopwright_protocol::Json;
-use loopwright_types::{GuestId, Micros, RunStatus, Usage};
+use loopwright_types::{GuestId, Micros, RunStatus};
 
 /// How the tree is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Tree {
 
 /// Longest result shown, in characters; `show --json` has all of it.
 const RESULT_CHARS_MAX: usize = 2000;
+/// Outages shown, the last ones.
+const OUTAGES_SHOWN_MAX: usize = 5;
 /// Most lines of a result that is text.
 const RESULT_LINES_MAX: usize = 100;
 
@@ -59,6 +62,23 @@ impl Writer {
         self.row(&[(&format!("{name:<11}"), Paint::dim), (value, Paint::plain)]);
     }
 
+    /// A fact in words, on as many rows as it takes; escaped already.
+    fn words(&mut self, name: &str, words: &str, colour: fn(Paint, &str) -> String) {
+        let columns = self.with.columns.map_or(usize::MAX, |columns| columns.saturating_sub(11));
+        let (mut name, mut line) = (name, String::new());
+        for word in words.split(' ') {
+            if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+                self.row(&[(&format!("{name:<11}"), Paint::dim), (&line, colour)]);
+                (name, line) = ("", String::new());
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.row(&[(&format!("{name:<11}"), Paint::dim), (&line, colour)]);
+    }
+
     fn header(&mut self, view: &RunView) {
         let Some(header) = view.header() else { return };
         let status = view.status();
@@ -93,7 +113,33 @@ impl Writer {
             self.fact("other", &view.others().words());
         }
         if !view.usage().is_zero() {
-            self.fact("used", &usage(view.usage()));
+            self.words("used", &usage(view.usage()), Paint::plain);
+        }
+        if let Some(words) = view.context().words() {
+            self.words("context", &words, Paint::plain);
+        }
+        if let Some(words) = view.cache().words() {
+            self.words("cache", &words, Paint::plain);
+        }
+        self.outages(view);
+    }
+
+    fn outages(&mut self, view: &RunView) {
+        let earlier = view.outages().len().saturating_sub(OUTAGES_SHOWN_MAX);
+        if earlier > 0 {
+            self.fact("outages", &format!("… {earlier} earlier"));
+        }
+        for outage in view.outages().skip(earlier) {
+            let provider = escape(&outage.provider);
+            let took = duration(outage.took(outage.since));
+            let told = format!("{provider} was down for {took} from {}", clock(outage.since));
+            self.words("outage", &told, Paint::plain);
+        }
+        for outage in view.down() {
+            let (provider, since) = (escape(&outage.provider), clock(outage.since));
+            let (message, code) = (escape(&outage.message), outage.code);
+            let told = format!("{provider} is down since {since}: {message} [{code}]");
+            self.words("outage", &told, Paint::yellow);
         }
     }
 
@@ -129,16 +175,21 @@ impl Writer {
         let number = format!("{:>3}  ", call.call.0);
         let label = format!("{kind}{}{}", if kind.is_empty() { "" } else { " " }, call.label);
         let subagent = call.subagent.as_deref().map(|name| format!(" ({})", escape(name)));
-        let facts = facts(call, view.now());
-        let note = note(call);
+        let (effort, spent) = (effort(call, view.now()), spent(call));
+        let note = note(view, call);
+        let note: Piece<'_> = (&note, call_colour_of_note(call.status));
+        // While it works, what it does says more than what it cost.
+        let spent: Piece<'_> = (&spent, Paint::dim);
+        let (first, second) = if call.status.is_final() { (spent, note) } else { (note, spent) };
         self.row(&[
             (&branch, Paint::dim),
             (&status, call_colour(call.status)),
             (&number, Paint::dim),
             (&escape(&label), Paint::plain),
             (&subagent.unwrap_or_default(), Paint::dim),
-            (&facts, Paint::dim),
-            (&note, call_colour_of_note(call.status)),
+            (&effort, Paint::dim),
+            first,
+            second,
         ]);
         if let Some((_, guest)) = view.guest_of(call.call) {
             let indent = format!("{indent}{}", if last { "   " } else { "│  " });
@@ -230,37 +281,34 @@ fn result_lines(result: &Json) -> Vec<String> {
     lines
 }
 
-/// Tokens and money in words.
-pub(super) fn usage(usage: Usage) -> String {
-    let mut told = format!(
-        "{} tokens in, {} tokens out",
-        figure(usage.input_tokens),
-        figure(usage.output_tokens)
-    );
-    if usage.usd_micros > 0 {
-        let cents = usage.usd_micros / 100;
-        told.push_str(&format!(", ${}.{:04}", cents / 10_000, cents % 10_000));
-    }
-    told
+/// Time of day, to the second.
+fn clock(at: Micros) -> String {
+    timestamp(at)[11..19].to_owned()
 }
 
-/// Attempts, time and tokens of a call, those that say something.
-fn facts(call: &CallView, now: Micros) -> String {
-    let mut facts = Vec::new();
-    if call.attempts > 1 {
-        facts.push(format!("{} attempts", call.attempts));
-    }
-    facts.extend(call.took(now).map(duration));
-    if call.usage.tokens() > 0 {
-        facts.push(format!("{} tokens", figure(call.usage.tokens())));
-    }
+/// Attempts and time of a call.
+fn effort(call: &CallView, now: Micros) -> String {
+    let attempts = (call.attempts > 1).then(|| format!("{} attempts", call.attempts));
+    let facts: Vec<String> = attempts.into_iter().chain(call.took(now).map(duration)).collect();
+    joined(&facts)
+}
+
+/// Turns, tools, tokens and money of a call.
+fn spent(call: &CallView) -> String {
+    let used = (call.usage.tokens() > 0).then(|| usage_short(call.usage));
+    let facts: Vec<String> = call.loop_words().into_iter().chain(used).collect();
+    joined(&facts)
+}
+
+/// Facts of a row, set off from what is before them.
+fn joined(facts: &[String]) -> String {
     if facts.is_empty() { String::new() } else { format!("  {}", facts.join(", ")) }
 }
 
 /// What a call gave, or why not.
-fn note(call: &CallView) -> String {
-    let Some(note) = call.note.as_deref() else { return String::new() };
-    let note = escape(note);
+fn note(view: &RunView, call: &CallView) -> String {
+    let Some(note) = view.note(call, view.now()) else { return String::new() };
+    let note = escape(&note);
     match (call.failure, call.fallback) {
         (Some((reason, code)), false) => format!("  {}: {note} [{code}]", reason.as_str()),
         (Some((reason, _)), true) => format!("  → {note} (fallback after {})", reason.as_str()),

@@ -1,5 +1,7 @@
 //! The live view as a picture of a scripted run.
 
+mod loops;
+
 use super::*;
 use expect_test::{Expect, expect};
 use loopwright::protocol::{

@@ -10,19 +10,32 @@ use loopwright_types::{
     RunStatus, ScopeId, Settings, Slot, TurnId, Usage,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
 /// Writes entries with a clock that moves 100 ms at each.
 pub(super) struct Script {
     pub(super) entries: Vec<Entry>,
     pub(super) now: Micros,
     turn: u32,
-    calls: u32,
+    pub(super) calls: u32,
 }
 
 const START_MS: u64 = 1_795_184_553_120;
 
-#[allow(clippy::needless_pass_by_value)] // a literal at every call
+/// Keys are sorted: whether `serde_json` keeps their order is another crate's choice.
 pub(super) fn json_of(value: Value) -> Json {
-    Json::of(&value)
+    Json::of(&sorted(value))
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        Value::Object(fields) => {
+            let fields: BTreeMap<String, Value> = fields.into_iter().collect();
+            fields.into_iter().map(|(name, value)| (name, sorted(value))).collect()
+        }
+        plain => plain,
+    }
 }
 
 pub(super) fn program(name: &str, source: &str, meta: Option<Value>) -> ProgramText {
