@@ -112,11 +112,7 @@ impl Run {
             settings,
         };
         let mut warnings = program.warnings;
-<<<<<<< HEAD
         warnings.extend(told);
-=======
-        warnings.extend(broken.into_iter().chain(told));
->>>>>>> e2e
         let guests = Guests::new(interpreter, &start.settings);
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
         let driver = ModelDriver::new(providers.clone(), &start.settings);

@@ -108,6 +108,7 @@ impl CommandDriver {
             call,
             attempt,
             definition: Arc::clone(definition),
+            root: work.root.as_ref().map(PathBuf::from),
             request: request::request(dispatch, work, definition, timeout_ms),
             mark: format!("{}/{call}/{attempt}", dispatch.run),
             limits,

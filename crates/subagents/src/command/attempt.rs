@@ -9,7 +9,7 @@ use loopwright_host::Reporter;
 use loopwright_protocol::{Outcome, Progress};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) call: CallId,
     pub(crate) attempt: Attempt,
     pub(crate) definition: Arc<Definition>,
+    /// Where it works instead of in the workspace: its worktree.
+    pub(crate) root: Option<PathBuf>,
     pub(crate) request: Vec<u8>,
     /// Names the attempt in the environment of what it starts.
     pub(crate) mark: String,
@@ -51,7 +53,8 @@ pub(crate) async fn run(job: Job, workspace: &Path) -> (Outcome, Usage) {
         unreachable!("only commands are given to this driver");
     };
     let began = Instant::now();
-    let child = match spawn::spawn(line, &job.definition, workspace, &job.mark) {
+    let root = job.root.as_deref().unwrap_or(workspace);
+    let child = match spawn::spawn(line, &job.definition, root, &job.mark) {
         Ok(child) => child,
         Err(failure) => return (Outcome::Failed(failure), Usage::default()),
     };

@@ -35,6 +35,17 @@ fn a_worker_gets_the_whole_request_and_gives_a_result_with_usage() {
 }
 
 #[test]
+fn an_isolated_worker_runs_in_its_worktree_and_not_in_the_workspace() {
+    let bench = Bench::new("request()\nopen('made.txt', 'w').close()\nanswer(os.getcwd())", "");
+    let worktree = tempfile::tempdir().unwrap();
+    std::fs::copy(bench.path().join("worker.py"), worktree.path().join("worker.py")).unwrap();
+    let root = worktree.path().canonicalize().unwrap().display().to_string();
+    let ended = bench.run(|work| work.root = Some(root.clone()));
+    assert_eq!(ended.text(), serde_json::json!(root).to_string());
+    assert!(worktree.path().join("made.txt").exists() && !bench.path().join("made.txt").exists());
+}
+
+#[test]
 fn earlier_lines_are_progress_and_the_last_needs_no_line_end() {
     let bench = Bench::new(
         "request()\nprint('starting')\nprint(json.dumps({'progress': 'half'}))\n\
