@@ -340,7 +340,10 @@ impl Engine {
             _ => drawn,
         };
         if !self.gates[gate].take_retry() {
-            wait = wait.max(longest); // the provider's retries are spent: slowly from here
+            // The provider's retries are spent: slowly from here, and not all at once.
+            let spread =
+                crate::jitter::backoff(self.seed, step, Attempt(failures), longest, longest);
+            wait = wait.max(Micros(longest.0 / 2 + spread.0 / 2));
         }
         let started = self.calls[task.0 as usize].started;
         let left = self.timeout(task).zip(started).map(|(timeout, started)| {
