@@ -173,7 +173,7 @@ impl SimHost {
         }
         let label = (u64::from(dispatch.call.0) << 32) | u64::from(dispatch.attempt.0);
         let mut random = Random::new(self.setup.seed).fork(label);
-        self.plans.plan(dispatch, &mut random)
+        self.plans.plan_at(dispatch, self.now, &mut random)
     }
 
     fn cancel(&mut self, call: CallId, attempt: Attempt) {

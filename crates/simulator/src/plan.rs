@@ -128,6 +128,24 @@ impl Plan {
 pub trait Plans {
     /// The plan of one attempt; `random` draws for this attempt alone, whatever else is under way.
     fn plan(&mut self, dispatch: &Dispatch, random: &mut Random) -> Plan;
+
+    /// The same for plans that depend on the time of the dispatch: outages, limits.
+    fn plan_at(&mut self, dispatch: &Dispatch, _now: Micros, random: &mut Random) -> Plan {
+        self.plan(dispatch, random)
+    }
+}
+
+/// Plans that depend on the time.
+pub(crate) struct Timed<F>(pub F);
+
+impl<F: FnMut(&Dispatch, Micros, &mut Random) -> Plan> Plans for Timed<F> {
+    fn plan(&mut self, dispatch: &Dispatch, random: &mut Random) -> Plan {
+        (self.0)(dispatch, Micros(0), random)
+    }
+
+    fn plan_at(&mut self, dispatch: &Dispatch, now: Micros, random: &mut Random) -> Plan {
+        (self.0)(dispatch, now, random)
+    }
 }
 
 impl<F: FnMut(&Dispatch, &mut Random) -> Plan> Plans for F {

@@ -1,12 +1,14 @@
 //! One simulated run: what goes in, what came out.
 
 use crate::books::Books;
-use crate::plan::{Plans, echo};
+use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
-use crate::{SimHost, audit};
+use crate::{Random, SimHost, audit};
 use loopwright_engine::{Engine, drive};
 use loopwright_host::Guests;
-use loopwright_protocol::{Entry, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent};
+use loopwright_protocol::{
+    Dispatch, Entry, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
+};
 use loopwright_types::{
     CallId, Digest, Effects, GuestId, Micros, RunId, RunStatus, Settings, Usage,
 };
@@ -162,6 +164,16 @@ impl Simulation {
     #[must_use]
     pub fn plans(mut self, plans: impl Plans + 'static) -> Self {
         self.plans = Box::new(plans);
+        self
+    }
+
+    /// Decides what every dispatch does, by the time at which it goes out.
+    #[must_use]
+    pub fn timed_plans(
+        mut self,
+        plans: impl FnMut(&Dispatch, Micros, &mut Random) -> Plan + 'static,
+    ) -> Self {
+        self.plans = Box::new(Timed(plans));
         self
     }
 
