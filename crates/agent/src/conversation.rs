@@ -98,9 +98,16 @@ impl Conversation {
         effort: Option<String>,
     ) -> ModelRequest {
         let mut messages = self.messages.clone();
-        let is_last = self.is_last_turn() && !self.tools.is_empty() && self.turns > 0;
-        if is_last {
-            messages.push(Message::User { text: prompt::LAST_TURN.to_owned() });
+        let is_last = self.is_last_turn() && !self.tools.is_empty();
+        if is_last && self.turns > 0 {
+            // The roles take turns: a correction and this are one message.
+            match messages.last_mut() {
+                Some(Message::User { text }) => {
+                    text.push_str("\n\n");
+                    text.push_str(prompt::LAST_TURN);
+                }
+                _ => messages.push(Message::User { text: prompt::LAST_TURN.to_owned() }),
+            }
         }
         ModelRequest {
             model: model.to_owned(),

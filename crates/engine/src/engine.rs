@@ -37,6 +37,10 @@ pub struct Engine {
     pub(crate) prefixes: Prefixes,
     /// Models by the names that ask for them.
     pub(crate) models: HashMap<String, Arc<Model>>,
+    /// Tasks that wait for a model's name to be looked up, by the name.
+    pub(crate) resolving: HashMap<String, Vec<CallId>>,
+    /// Those whose asker is no longer wanted.
+    pub(crate) unresolved: Vec<CallId>,
     /// The model of subagents that name none.
     pub(crate) model_default: Option<String>,
     pub(crate) schemas: Schemas,
@@ -104,6 +108,8 @@ impl Engine {
                 .iter()
                 .map(|(name, model)| (name.clone(), Arc::new(model.clone())))
                 .collect(),
+            resolving: HashMap::new(),
+            unresolved: Vec::new(),
             model_default: start.model.clone(),
             schemas: Schemas::default(),
             turns: 0,

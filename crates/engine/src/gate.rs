@@ -3,9 +3,9 @@
 //! shares one budget of retries, and stops asking while it is down.
 
 use loopwright_protocol::{ProviderLimits, Window};
-use loopwright_types::{CallId, Micros};
+use loopwright_types::{CallId, Failure, Micros};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 /// What part of the window is kept when the provider wants fewer requests.
 const NARROWING: f64 = 0.75;
@@ -122,6 +122,10 @@ pub(crate) struct Gate {
     probe_max: Micros,
     down: Option<Down>,
     retries: f64,
+    /// Models, by full name, of which nothing is to be had before a person acts, and why.
+    pub spent: HashMap<String, Failure>,
+    /// When it is looked at again, where a timer says so.
+    pub timer: Option<Micros>,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
     output_tokens: Option<Bucket>,
@@ -143,6 +147,8 @@ impl Gate {
             probe_max,
             down: None,
             retries: RETRIES_AT_FIRST,
+            spent: HashMap::new(),
+            timer: None,
             requests: None,
             tokens: None,
             output_tokens: None,
@@ -279,9 +285,25 @@ impl Gate {
         Change::WentDown
     }
 
+    /// The provider answers, though not as the request wished: it is not down.
+    pub fn answered(&mut self) -> Change {
+        self.failures = 0;
+        self.down.take().map_or(Change::None, |down| Change::CameUp(down.since))
+    }
+
     /// Whether the breaker is open.
     pub fn is_down(&self) -> bool {
         self.down.is_some()
+    }
+
+    /// Since when it is.
+    pub fn down_since(&self) -> Option<Micros> {
+        self.down.map(|down| down.since)
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// Takes one retry out of the shared budget; says whether there was one.

@@ -307,8 +307,15 @@ impl Engine {
     /// Timers and deadlines.
     pub(crate) fn on_due(&mut self, timer: loopwright_protocol::TimerId, now: Micros) {
         use loopwright_protocol::TimerId;
-        let (TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id)) = timer else {
-            return; // a provider may be asked again: what waits for it is looked at after every event
+        let id = match timer {
+            TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id) => id,
+            TimerId::Provider(gate) => {
+                // What waits for the provider is looked at after every event.
+                if let Some(gate) = self.gates.get_mut(gate as usize) {
+                    gate.timer = None;
+                }
+                return;
+            }
         };
         let Some(call) = self.calls.get(id.0 as usize).filter(|call| !call.is_settled()) else {
             return;

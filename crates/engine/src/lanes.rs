@@ -144,11 +144,6 @@ impl Lanes {
         self.providers[lane.provider].running -= 1;
         self.running -= 1;
     }
-
-    /// Attempts that hold a slot.
-    pub fn running(&self) -> usize {
-        self.running
-    }
 }
 
 #[cfg(test)]
@@ -177,7 +172,7 @@ mod tests {
             lanes.push(lane, CallId(call));
         }
         assert_eq!(order(&mut lanes), [0, 1, 3]);
-        assert_eq!(lanes.running(), 3);
+        assert_eq!(lanes.running, 3);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod drive; // the loop that joins engine, host and guests
 mod engine; // the state and the step
 mod finish; // how a run ends
 mod gate; // one model provider: who waits, when it may be asked
+mod grants; // what a subagent may call
 mod guest; // a guest's state, and what its records ask
 mod jitter; // seeded draws
 mod lanes; // queues and caps
@@ -28,6 +29,7 @@ mod schemas; // compiled response schemas
 mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
 mod task; // attempts, retries, re-asks, fallbacks
+mod times; // a task's time
 mod worktree; // a task's own git worktree
 
 pub use drive::{Ended, drive};

@@ -9,7 +9,7 @@ use loopwright_protocol::{
     CallKind, Entry, Json, Model, ModelReply, Outcome, StartEntry, Tool, ToolResult, Work,
     Worktree, WorktreeReport,
 };
-use loopwright_types::{Attempt, CallId, Code, Failure, Reason};
+use loopwright_types::{Attempt, CallId, Code, Failure, Micros, Reason};
 use std::sync::Arc;
 
 /// Driver name of definitions that a model serves.
@@ -32,6 +32,8 @@ pub(crate) struct Loop {
     results: Vec<(ToolResult, Option<CallId>)>,
     /// Its worktree.
     pub worktree: Option<Worktree>,
+    /// Until when the time that does not count has been given back.
+    pub excused_until: Micros,
     /// What the model last said, where that was no answer.
     pub salvage: Option<String>,
     /// What became of the worktree.
@@ -67,13 +69,20 @@ impl Engine {
                 let model = Arc::clone(model);
                 self.begin_conversation(id, model);
             }
-            None => {
-                let (args, work) = (None, Work::ResolveModel { name: name.clone() });
-                let step = Step { kind: CallKind::Resolve, turn: 0, name, args, work };
-                let step = self.enter_step(id, step);
-                self.send_step(step);
-            }
+            None => self.resolve(id, name),
         }
+    }
+
+    /// Finds out what a model's name stands for: one task asks, others that want the same wait for it.
+    fn resolve(&mut self, id: CallId, name: String) {
+        if let Some(waiting) = self.resolving.get_mut(&name) {
+            return waiting.push(id);
+        }
+        self.resolving.insert(name.clone(), Vec::new());
+        let (args, work) = (None, Work::ResolveModel { name: name.clone() });
+        let step = Step { kind: CallKind::Resolve, turn: 0, name, args, work };
+        let step = self.enter_step(id, step);
+        self.send_step(step);
     }
 
     /// Journals that the subagent begins, and starts the task's time.
@@ -112,23 +121,39 @@ impl Engine {
         work.expect("a step keeps its work until it is settled").clone()
     }
 
-    pub(crate) fn model_resolved(&mut self, id: CallId, outcome: Outcome) {
+    /// A name was looked up, or the task that asked for it is no longer wanted: then another one asks.
+    pub(crate) fn model_resolved(&mut self, asker: CallId, name: String, outcome: Outcome) {
+        let mut tasks = self.resolving.remove(&name).unwrap_or_default();
+        tasks.retain(|id| !self.calls[id.0 as usize].is_settled());
+        if self.calls[asker.0 as usize].is_settled() {
+            return self.unresolved.append(&mut tasks);
+        }
         let model = match outcome {
-            Outcome::Done(json) => json.read::<Model>().map_err(|error| {
+            Outcome::Done(json) => json.read::<Model>().map(Arc::new).map_err(|error| {
                 let message = format!("the model cannot be read: {error}");
                 Failure::new(Reason::Provider, Code::MODEL_UNKNOWN, message)
             }),
             Outcome::Failed(failure) => Err(failure),
         };
-        match model {
-            Ok(model) => {
-                let model = Arc::new(model);
-                if let Some(name) = self.model_name(id) {
-                    self.models.insert(name, Arc::clone(&model));
-                }
-                self.begin_conversation(id, model);
+        if let Ok(model) = &model {
+            self.models.insert(name, Arc::clone(model));
+        }
+        for id in std::iter::once(asker).chain(tasks) {
+            match &model {
+                Ok(model) => self.begin_conversation(id, Arc::clone(model)),
+                Err(failure) => self.loop_failed(id, failure.clone()),
             }
-            Err(failure) => self.loop_failed(id, failure),
+        }
+    }
+
+    /// Looks names up again for tasks whose asker was cancelled.
+    pub(crate) fn resolve_again(&mut self) {
+        for id in std::mem::take(&mut self.unresolved) {
+            if let (false, Some(name)) =
+                (self.calls[id.0 as usize].is_settled(), self.model_name(id))
+            {
+                self.resolve(id, name);
+            }
         }
     }
 
@@ -150,36 +175,6 @@ impl Engine {
         own.model = Some(model);
         own.talk = Some(Box::new(Conversation::new(setup)));
         self.ask(id);
-    }
-
-    /// The tools that the subagent may call: the run's, narrowed by its definition and by the call.
-    pub(crate) fn tools_of(&self, id: CallId) -> impl Iterator<Item = &Tool> {
-        let call = &self.calls[id.0 as usize];
-        let target = call.target.map(|at| &self.subagents[at]);
-        let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
-        let listed = move |list: Option<&[String]>, tool: &Tool| {
-            list.is_none_or(|list| list.iter().any(|item| tool.is_named_by(item)))
-        };
-        self.tools.iter().filter(move |tool| {
-            let defined = target.and_then(|target| target.tools.as_deref());
-            let denied = target.is_some_and(|target| {
-                // A rule in brackets takes away a part only: the tool itself enforces that.
-                target.tools_denied.iter().any(|item| !item.contains('(') && tool.is_named_by(item))
-            });
-            tool.subagents && listed(defined, tool) && listed(asked, tool) && !denied
-        })
-    }
-
-    /// The allow-list that a tool enforces for this task: what definition and call say of it.
-    fn grant(&self, id: CallId, tool: &Tool) -> Vec<String> {
-        let call = &self.calls[id.0 as usize];
-        let target = call.target.map(|at| &self.subagents[at]);
-        let defined = target.and_then(|target| target.tools.as_deref()).unwrap_or_default();
-        let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
-        let asked = asked.unwrap_or_default();
-        let both = defined.iter().chain(asked).filter(|item| tool.is_named_by(item));
-        let narrow: Vec<String> = both.filter(|item| item.contains('(')).cloned().collect();
-        if narrow.is_empty() { vec![tool.name.clone()] } else { narrow }
     }
 
     /// Takes the model's reply.
@@ -212,7 +207,7 @@ impl Engine {
     }
 
     fn call_tools(&mut self, id: CallId, calls: Vec<ToolCall>) {
-        let turn = self.turn(id);
+        let turn = self.turn(id) - 1; // that of the reply which asks for them
         let root = self.task_loop(id).worktree.as_ref().map(|worktree| worktree.path.clone());
         let mut results = Vec::new();
         let mut steps = Vec::new();
@@ -224,7 +219,7 @@ impl Engine {
             let step = match (known, arguments) {
                 (Some(tool), Ok(arguments)) => {
                     let args = Json::of(&arguments);
-                    let grant = Some(self.grant(id, &tool));
+                    let grant = self.grant(id, &tool);
                     let name = tool.name.clone();
                     let work = Work::Tool { name, args: args.clone(), root: root.clone(), grant };
                     let (kind, args) = (CallKind::Tool, Some(args));

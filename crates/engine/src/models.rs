@@ -36,6 +36,7 @@ impl Engine {
         let (kind, args, work) = (CallKind::Model, None, Work::Model(request));
         let step = self.enter_step(id, Step { kind, turn, name, args, work });
         self.calls[step.0 as usize].state = State::Queued;
+        self.gate_of(step); // what waits for a sibling waits for the provider too
         let least = self.options.cache_prefix_bytes;
         match prefix {
             Some((prefix, bytes)) if bytes as u64 >= least => {
@@ -79,43 +80,96 @@ impl Engine {
         gate
     }
 
-    /// Sends waiting requests while providers and budgets have room.
-    pub(crate) fn schedule_models(&mut self) {
+    /// Sends waiting requests while providers and budgets have room; says whether slots became free.
+    pub(crate) fn schedule_models(&mut self) -> bool {
+        let mut freed = false;
         for gate in 0..self.gates.len() {
             while let Some(step) = {
                 let calls = &self.calls;
                 self.gates[gate].oldest(|id| calls[id.0 as usize].state == State::Queued)
             } {
-                let Work::Model(mut request) = self.step_work(step) else {
-                    unreachable!("only requests to models wait here")
-                };
-                let input = self.input_tokens(step);
-                match self.gates[gate].admit(input, request.output_tokens_max, self.now) {
+                if let Some(failure) = self.spent(gate, step) {
+                    self.quota_spent(step, failure);
+                    freed = true;
+                    continue;
+                }
+                // What was cancelled and has not ended yet is under way too.
+                let under_way: usize = self.gates.iter().map(Gate::in_flight).sum();
+                if under_way >= self.options.concurrency {
+                    break;
+                }
+                let (input, output) = (self.input_tokens(step), self.output_tokens(step));
+                match self.gates[gate].admit(input, output, self.now) {
                     Admission::Go => {}
                     Admission::Wait => break,
                     Admission::At(at) => {
-                        let timer = TimerId::Provider(gate as u32);
-                        self.out.push(Command::SetTimer { timer, at });
+                        self.set_gate_timer(gate, at);
                         break;
                     }
                 }
-                match self.afford(step, input, request.output_tokens_max) {
-                    Ok(output) => {
-                        request.output_tokens_max = output;
-                        self.gates[gate].go(input, output);
-                        self.start_attempt(step, None, Work::Model(request), false);
-                    }
+                match self.afford(step, input, output) {
+                    Ok(output) => self.send_request(step, gate, input, output),
                     Err(Money::Later) => break,
                     Err(Money::OperatorSpent) => {
-                        self.calls[step.0 as usize].state = State::Parked;
-                        self.parked += 1;
+                        self.park_step(step, None);
+                        freed = true;
                     }
                     Err(_) => {
                         let spent = crate::task::budget_spent("of the program or the task");
                         self.settle(step, Outcome::Failed(spent));
+                        freed = true;
                     }
                 }
             }
+        }
+        freed
+    }
+
+    fn send_request(&mut self, step: CallId, gate: usize, input: u64, output: u64) {
+        let Work::Model(mut request) = self.step_work(step) else {
+            unreachable!("only requests to models wait here")
+        };
+        request.output_tokens_max = output;
+        self.gates[gate].go(input, output);
+        self.start_attempt(step, None, Work::Model(request), false);
+    }
+
+    /// A provider is looked at again at this time, unless that is arranged already.
+    fn set_gate_timer(&mut self, gate: usize, at: Micros) {
+        if self.gates[gate].timer.replace(at) != Some(at) {
+            let timer = TimerId::Provider(gate as u32);
+            self.out.push(Command::SetTimer { timer, at });
+        }
+    }
+
+    /// Why nothing is to be had of the request's model before a person acts, where that is known.
+    fn spent(&self, gate: usize, step: CallId) -> Option<Failure> {
+        let model = self.step_state(step).model.as_ref()?;
+        self.gates[gate].spent.get(&model.name).cloned()
+    }
+
+    /// The request's quota is spent: another subagent or value stands in, or a person has to act.
+    fn quota_spent(&mut self, step: CallId, failure: Failure) {
+        match self.task(self.step_state(step).task).request.fallback {
+            Some(_) => self.settle(step, Outcome::Failed(failure)),
+            None => self.park_step(step, Some(failure)),
+        }
+    }
+
+    /// A request waits for what only a person can change: it holds up neither a slot nor its siblings.
+    fn park_step(&mut self, step: CallId, why: Option<Failure>) {
+        self.step_state_mut(step).parked = why;
+        self.calls[step.0 as usize].state = State::Parked;
+        self.parked += 1;
+        self.release_slot(self.step_state(step).task);
+        self.model_gave_nothing(step);
+    }
+
+    /// Most output tokens that the request wants.
+    fn output_tokens(&self, step: CallId) -> u64 {
+        match &self.step_state(step).work {
+            Some(Work::Model(request)) => request.output_tokens_max,
+            _ => unreachable!("only requests to models wait here"),
         }
     }
 
@@ -164,10 +218,10 @@ impl Engine {
                         _ => high = middle,
                     }
                 }
-                match (low >= OUTPUT_TOKENS_MIN.min(output), fits(self, low)) {
-                    (true, Money::Fits) => low,
-                    (true, Money::Later) => return Err(Money::Later),
-                    _ => return Err(verdict),
+                let least = OUTPUT_TOKENS_MIN.min(output);
+                match fits(self, low.max(least)) {
+                    Money::Fits => low.max(least),
+                    verdict => return Err(verdict), // of the least that is worth asking for
                 }
             }
         };
@@ -211,6 +265,8 @@ impl Engine {
     pub(crate) fn model_succeeded(&mut self, step: CallId) {
         self.model_began(step);
         let gate = self.step_state(step).gate.expect("what was sent has its gate");
+        let name = self.model_of(step).name.clone();
+        self.gates[gate].spent.remove(&name);
         let change = self.gates[gate].succeeded();
         self.gate_changed(gate, change, None);
     }
@@ -222,9 +278,13 @@ impl Engine {
         let change = match failure.class {
             Some(FailureClass::Wait) if failure.code == Code::RATE_LIMITED => {
                 self.gates[gate].refused(now);
-                Change::None
+                self.gates[gate].answered()
             }
             Some(FailureClass::Wait) => self.gates[gate].failed(now),
+            Some(_) if failure.sent => {
+                self.gates[gate].ended();
+                self.gates[gate].answered()
+            }
             _ => {
                 self.gates[gate].ended();
                 Change::None
@@ -256,44 +316,18 @@ impl Engine {
         }
     }
 
-    /// Tasks that waited for a provider that was down are given that time back.
-    fn excuse(&mut self, gate: usize, since: Micros) {
-        let waited: Vec<(CallId, Micros)> = self
-            .calls
-            .iter()
-            .filter(|call| !call.is_settled())
-            .filter_map(|call| call.step.as_ref().filter(|step| step.gate == Some(gate)))
-            .map(|step| step.task)
-            .filter_map(|task| Some((task, self.calls[task.0 as usize].started?)))
-            .collect();
-        for (task, started) in waited {
-            let lost = self.now.since(since.max(started));
-            let state = self.task_mut(task);
-            state.excused = state.excused.after(lost);
-            let timeout = self.timeout(task);
-            self.set_deadline(task, timeout);
-        }
-    }
-
-    /// Whether the task's time stands still: its provider is down.
-    pub(crate) fn is_excused(&self, task: CallId) -> bool {
-        let state = self.calls[task.0 as usize].task.as_ref();
-        let Some(own) = state.and_then(|state| state.own.as_ref()) else { return false };
-        own.open
-            .iter()
-            .any(|step| self.step_state(*step).gate.is_some_and(|gate| self.gates[gate].is_down()))
-    }
-
     /// A failed request: again later, or the subagent's failure.
     fn model_failed(&mut self, step: CallId, attempt: Attempt, failure: Failure, usage: Usage) {
         let gate = self.step_state(step).gate.expect("what was sent has its gate");
         let task = self.step_state(step).task;
-        if failure.class == Some(FailureClass::Park) && self.task(task).request.fallback.is_none() {
-            self.step_state_mut(step).parked = Some(failure.clone());
-            self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, None);
-            self.calls[step.0 as usize].state = State::Parked;
-            self.parked += 1;
-            return;
+        if failure.class == Some(FailureClass::Park) {
+            let name = self.model_of(step).name.clone();
+            self.gates[gate].spent.insert(name, failure.clone());
+            if self.task(task).request.fallback.is_none() {
+                let outcome = Outcome::Failed(failure.clone());
+                self.attempt_ended(step, attempt, outcome, usage, None);
+            }
+            return self.quota_spent(step, failure);
         }
         if failure.class != Some(FailureClass::Wait) {
             return self.settle(step, Outcome::Failed(failure));
@@ -309,6 +343,7 @@ impl Engine {
         if state.failures > most {
             return self.settle(step, Outcome::Failed(failure));
         }
+        self.model_gave_nothing(step); // siblings do not wait for its wait
         let at = self.now.after(self.retry_wait(step, task, gate, &failure));
         self.calls[step.0 as usize].state = State::Backoff;
         self.release_slot(task); // others may use it meanwhile

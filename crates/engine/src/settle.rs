@@ -78,7 +78,11 @@ impl Engine {
         let task = self.calls[id.0 as usize].task.take();
         // A worktree that is not finished stays: what still works in it has to end first. It is found and cleaned
         // later, like those of a run that was killed.
-        task.and_then(|task| task.own).map_or_else(Loop::default, |own| *own)
+        let mut own = task.and_then(|task| task.own).map_or_else(Loop::default, |own| *own);
+        let said = own.talk.as_ref().map(|talk| talk.last_text());
+        let said = said.filter(|text| !text.is_empty()).map(str::to_owned);
+        own.salvage = own.salvage.or(said);
+        own
     }
 
     /// What the outcome means for the run's status.

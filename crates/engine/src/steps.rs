@@ -46,17 +46,24 @@ impl Engine {
         let call = &mut self.calls[id.0 as usize];
         let (kind, usage) = (call.kind, call.usage);
         let Some(step) = &mut call.step else { return };
-        let task = step.task;
-        step.work = None;
+        let (task, gate) = (step.task, step.gate);
+        let asked = step.work.take();
         let parent = &mut self.calls[task.0 as usize];
         parent.usage.add(usage);
-        if parent.is_settled() {
-            return;
+        let wanted = !parent.is_settled();
+        if wanted {
+            if let Some(since) = gate.and_then(|gate| self.gates[gate].down_since()) {
+                self.excuse_task(task, since);
+            }
+            self.task_loop(task).open.retain(|open| *open != id);
         }
-        let own = self.task_loop(task);
-        own.open.retain(|open| *open != id);
         match kind {
-            CallKind::Resolve => self.model_resolved(task, outcome),
+            CallKind::Resolve => {
+                if let Some(Work::ResolveModel { name }) = asked {
+                    self.model_resolved(task, name, outcome);
+                }
+            }
+            _ if !wanted => {}
             CallKind::Model => self.model_answered(task, outcome),
             CallKind::Worktree => self.worktree_answered(task, outcome),
             _ => self.tool_answered(task, id, outcome),

@@ -5,8 +5,8 @@ use crate::call::State;
 use crate::engine::Engine;
 use crate::lanes::SubagentIndex;
 use loopwright_protocol::{
-    CallKind, Command, Dispatch, EndEntry, Entry, Fallback, Feedback, Json, Outcome, Request,
-    StartEntry, TaskWork, TimerId, Work,
+    BUDGET_NONE, CallKind, Command, Dispatch, EndEntry, Entry, Fallback, Feedback, Json, Outcome,
+    Request, StartEntry, TaskWork, TimerId, Work,
 };
 use loopwright_types::{Attempt, CallId, Code, Effects, Failure, Micros, Reason, Usage};
 
@@ -27,6 +27,19 @@ impl Engine {
         if self.ending.is_some() {
             return;
         }
+        self.resolve_again();
+        loop {
+            self.schedule_tools();
+            if self.schedule_tasks() {
+                self.look_ahead();
+            }
+            if !self.schedule_models() {
+                return;
+            }
+        }
+    }
+
+    fn schedule_tools(&mut self) {
         while let Some((_, id)) =
             self.tool_lane.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
@@ -38,10 +51,6 @@ impl Engine {
             };
             self.start_attempt(id, Some(0), work, false);
         }
-        if self.schedule_tasks() {
-            self.look_ahead();
-        }
-        self.schedule_models();
     }
 
     /// Starts queued tasks; says whether it stopped for want of slots.
@@ -55,18 +64,20 @@ impl Engine {
                 self.fail(id, budget_spent("of the task"));
                 continue;
             }
-            match self.ledger.admit(own) {
+            // A loop sets aside what each of its requests may cost, not the whole.
+            let wanted = if self.has_loop(id) { [BUDGET_NONE; 3] } else { own };
+            match self.ledger.admit(wanted) {
                 Admission::Fits => {
                     let call = &mut self.calls[id.0 as usize];
                     (call.state, call.lane) = (State::Running, Some(lane));
                     self.serve(id);
                 }
-                Admission::Later if self.lanes.running() > 1 => {
+                Admission::Later => {
                     self.lanes.release(lane);
                     self.lanes.push(lane, id);
                     return false;
                 }
-                Admission::Later | Admission::ProgramSpent => {
+                Admission::ProgramSpent => {
                     self.lanes.release(lane);
                     self.settle(id, Outcome::Failed(budget_spent("of the program")));
                 }
@@ -106,8 +117,13 @@ impl Engine {
     /// What the call may still use of its own ceiling.
     pub(crate) fn own_budget(&self, id: CallId) -> [f64; 3] {
         let call = &self.calls[id.0 as usize];
-        let mut own = figures(call.task.as_ref().and_then(|task| task.request.budget));
-        for (left, used) in own.iter_mut().zip(spent_figures(call.usage)) {
+        let mut used = call.usage;
+        let task = call.task.as_ref();
+        // Failed attempts of a step under way are paid for already.
+        let open = task.and_then(|task| task.own.as_ref()).into_iter().flat_map(|own| &own.open);
+        open.for_each(|step| used.add(self.calls[step.0 as usize].usage));
+        let mut own = figures(task.and_then(|task| task.request.budget));
+        for (left, used) in own.iter_mut().zip(spent_figures(used)) {
             *left = (*left - used).max(0.0);
         }
         own
@@ -210,6 +226,8 @@ impl Engine {
             }
         };
         let left = match self.calls[id.0 as usize].parent() {
+            // Whether a provider is back is asked with the host's own patience.
+            Some(task) if self.is_excused(task) => None,
             Some(task) => self.time_left(task),
             None => timeout.map(|timeout| began.after(timeout).since(now)),
         };
@@ -219,39 +237,6 @@ impl Engine {
         let run = self.run.clone();
         let dispatch = Dispatch { run, call: id, attempt, timeout: left, work };
         self.hold_until(number, Command::Dispatch(Box::new(dispatch)));
-    }
-
-    /// Starts a call's time, or moves its end.
-    pub(crate) fn set_deadline(&mut self, id: CallId, timeout: Option<Micros>) {
-        let call = &self.calls[id.0 as usize];
-        if let (Some(timeout), Some(started)) = (timeout, call.started) {
-            let excused = call.task.as_ref().map_or(Micros(0), |task| task.excused);
-            let at = started.after(timeout).after(excused);
-            self.out.push(Command::SetTimer { timer: TimerId::Deadline(id), at });
-        }
-    }
-
-    /// What is left of a task's time.
-    pub(crate) fn time_left(&self, id: CallId) -> Option<Micros> {
-        let call = &self.calls[id.0 as usize];
-        let (timeout, started) = self.timeout(id).zip(call.started)?;
-        let excused = call.task.as_ref().map_or(Micros(0), |task| task.excused);
-        Some(started.after(timeout).after(excused).since(self.now))
-    }
-
-    /// The whole task's time; approvals have their own deadline, steps their task's, tools the default.
-    pub(crate) fn timeout(&self, id: CallId) -> Option<Micros> {
-        let call = &self.calls[id.0 as usize];
-        if call.step.is_some() {
-            return None;
-        }
-        let own = match call.kind {
-            // Nested programs are made of calls that each have their own time.
-            CallKind::Approve | CallKind::Workflow => return None,
-            CallKind::Task | CallKind::Agent => call.task.as_ref()?.request.timeout_ms,
-            _ => None,
-        };
-        Some(own.map_or(self.options.timeout, millis))
     }
 
     /// An attempt ended, wanted or not.
@@ -409,7 +394,8 @@ impl Engine {
             Some(Fallback::Subagent(name)) => self.names.get(name).copied(),
             _ => None,
         };
-        if raw.is_some() || target.is_some() {
+        // Where no attempt was begun (its worktree could not be made) there is none to end.
+        if attempt.0 > 0 && (raw.is_some() || target.is_some()) {
             let outcome = raw.unwrap_or_else(|| Outcome::Failed(failure.clone()));
             self.attempt_ended(id, attempt, outcome, usage, None);
         }
@@ -431,24 +417,8 @@ impl Engine {
         }
     }
 
-    /// A call's time is up: it is settled now, its attempt is ended in the background.
-    pub(crate) fn deadline_passed(&mut self, id: CallId, _now: Micros) {
-        if self.is_excused(id) {
-            return; // its time goes on when its provider answers again
-        }
-        let call = &self.calls[id.0 as usize];
-        let failure = if call.kind == CallKind::Approve {
-            Failure::new(Reason::Timeout, Code::DEADLINE, "nobody answered before the deadline")
-        } else {
-            let ms = self.timeout(id).unwrap_or_default().as_millis();
-            Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, format!("not done within `{ms}` ms"))
-                .hint("raise `timeoutMs` on the call or the setting `task.timeout_ms`")
-        };
-        self.fail(id, failure);
-    }
-
     /// No subagent will be asked any more: the fallback value stands in, if there is one.
-    fn fail(&mut self, id: CallId, failure: Failure) {
+    pub(crate) fn fail(&mut self, id: CallId, failure: Failure) {
         let task = self.calls[id.0 as usize].task.as_mut();
         match task.and_then(|task| task.request.fallback.take()) {
             Some(Fallback::Value(value)) => {

@@ -32,6 +32,19 @@ impl Engine {
         }
     }
 
+    /// The task's time is up while its worktree is being finished: the answer stands. Says whether it was so.
+    pub(crate) fn conclude_late(&mut self, id: CallId) -> bool {
+        let own = self.calls[id.0 as usize].task.as_mut().and_then(|task| task.own.as_mut());
+        let Some((own, closing)) = own.and_then(|own| own.closing.take().map(|end| (own, end)))
+        else {
+            return false;
+        };
+        own.report = Some(kept(own.worktree.as_ref(), "not looked at in time".to_owned()));
+        let (end, hidden) = *closing;
+        self.settle_with(id, end, hidden);
+        true
+    }
+
     /// A worktree was made or finished, or could not be.
     pub(crate) fn worktree_answered(&mut self, id: CallId, outcome: Outcome) {
         let own = self.task_loop(id);
@@ -41,14 +54,7 @@ impl Engine {
                 Outcome::Done(json) => own.report = json.read::<WorktreeReport>().ok(),
                 Outcome::Failed(failure) => {
                     // The answer stands; what became of the worktree is told with it.
-                    let diffstat = failure.message;
-                    let worktree = own.worktree.clone();
-                    own.report = Some(WorktreeReport {
-                        changed: true,
-                        branch: worktree.as_ref().map(|worktree| worktree.branch.clone()),
-                        path: worktree.map(|worktree| worktree.path),
-                        diffstat,
-                    });
+                    own.report = Some(kept(own.worktree.as_ref(), failure.message));
                 }
             }
             return self.settle_with(id, end, hidden);
@@ -63,12 +69,24 @@ impl Engine {
         match made {
             Ok(worktree) => {
                 own.worktree = Some(worktree);
-                self.serve(id);
+                // It goes on when it fits beside what has begun meanwhile.
+                self.release_slot(id);
+                self.enqueue(id);
             }
             Err(failure) => {
                 let attempt = Attempt(self.calls[id.0 as usize].attempts);
                 self.give_up(id, failure, None, attempt, Usage::default());
             }
         }
+    }
+}
+
+/// The report of a worktree of which only `why` is known: it stays.
+fn kept(worktree: Option<&Worktree>, why: String) -> WorktreeReport {
+    WorktreeReport {
+        changed: true,
+        branch: worktree.map(|worktree| worktree.branch.clone()),
+        path: worktree.map(|worktree| worktree.path.clone()),
+        diffstat: why,
     }
 }

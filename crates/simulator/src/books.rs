@@ -3,7 +3,7 @@
 //! outside is checked here, always.
 
 use loopwright_protocol::{Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work};
-use loopwright_types::{Attempt, CallId, GuestId, Micros, RunStatus, Slot, Usage};
+use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros, RunStatus, Slot, Usage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// One attempt as the world saw it.
@@ -38,6 +38,10 @@ pub struct Load {
     pub subagents: HashMap<String, usize>,
     /// Tasks at each provider.
     pub providers: HashMap<String, usize>,
+    /// Requests to models.
+    pub requests: usize,
+    /// Requests to models at each provider.
+    pub requests_at: HashMap<String, usize>,
 }
 
 /// The caps of a run, read from its settings without the engine's help.
@@ -46,6 +50,8 @@ struct Caps {
     run: usize,
     provider: usize,
     subagents: HashMap<String, (String, usize)>,
+    /// Tools whose calls may change something.
+    effects: HashSet<String>,
 }
 
 /// The books of one run.
@@ -71,6 +77,10 @@ pub struct Books {
     settled: HashMap<CallId, u64>,
     delivered: HashSet<CallId>,
     guests: BTreeSet<GuestId>,
+    /// Steps, by the task that each serves.
+    steps: HashMap<CallId, CallId>,
+    /// Requests to models under way, each with its provider.
+    requests: HashMap<(CallId, Attempt), String>,
 }
 
 impl Books {
@@ -85,6 +95,12 @@ impl Books {
             run: settings.count("run.concurrency"),
             provider: settings.count("run.concurrency_per_provider"),
             subagents: subagents.collect(),
+            effects: start
+                .tools
+                .iter()
+                .filter(|tool| tool.effects != Effects::None)
+                .map(|tool| tool.name.clone())
+                .collect(),
         };
         Self {
             executions: Vec::new(),
@@ -107,6 +123,8 @@ impl Books {
             settled: HashMap::new(),
             delivered: HashSet::new(),
             guests: BTreeSet::new(),
+            steps: HashMap::new(),
+            requests: HashMap::new(),
         }
     }
 
@@ -149,6 +167,9 @@ impl Books {
                 let again = self.settled.insert(settled.call, number).is_some();
                 self.demand(!again, || format!("call {} is settled twice", settled.call));
             }
+            Entry::Stepped(step) => {
+                self.steps.insert(step.call, step.task);
+            }
             Entry::RunFinished(_) => self.finished = true,
             _ => {}
         }
@@ -176,6 +197,8 @@ impl Books {
         self.demand(fresh, || format!("{name} dispatched twice"));
         let open = !self.settled.contains_key(&key.0);
         self.demand(open, || format!("{name} dispatched after the call was settled"));
+        let wanted = self.steps.get(&key.0).is_none_or(|task| !self.settled.contains_key(task));
+        self.demand(wanted, || format!("{name} dispatched after its task was settled"));
         let healthy = !self.broken;
         self.demand(healthy, || format!("{name} dispatched after a failed sync"));
         let (served_by, asked) = served_by(&dispatch.work);
@@ -191,7 +214,10 @@ impl Books {
         });
         match &dispatch.work {
             Work::Task(task) => self.begin_task(&task.subagent),
-            Work::Tool { .. } => {
+            Work::Model(request) => self.begin_request(key, &request.model),
+            Work::Tool { name: tool, .. } => {
+                let once = key.1.0 == 1 || !self.caps.effects.contains(tool);
+                self.demand(once, || format!("{name}: an effect of `{tool}` is repeated"));
                 self.load.tools += 1;
                 self.peak.tools = self.peak.tools.max(self.load.tools);
                 let kept = self.load.tools <= self.caps.run;
@@ -199,7 +225,6 @@ impl Books {
             }
             Work::Approve(_)
             | Work::LoadProgram { .. }
-            | Work::Model(_)
             | Work::ResolveModel { .. }
             | Work::Worktree(_) => {}
         }
@@ -219,6 +244,18 @@ impl Books {
             (of_provider, each, "the provider"),
         ] {
             self.demand(now <= most, || format!("{now} tasks at once, {what} has a cap of {most}"));
+        }
+    }
+
+    fn begin_request(&mut self, key: (CallId, Attempt), model: &str) {
+        let provider = model.split(':').next().unwrap_or(model).to_owned();
+        self.load.requests += 1;
+        self.peak.requests = self.peak.requests.max(self.load.requests);
+        let here = raise(&mut self.load.requests_at, &mut self.peak.requests_at, &provider);
+        self.requests.insert(key, provider);
+        let (all, run, each) = (self.load.requests, self.caps.run, self.caps.provider);
+        for (now, most, what) in [(all, run, "the run"), (here, each, "the provider")] {
+            self.demand(now <= most, || format!("{now} requests at once, {what} takes {most}"));
         }
     }
 
@@ -250,7 +287,10 @@ impl Books {
             execution.usage.usd_micros = price.of(usage);
         }
         let served_by = execution.served_by.as_str();
-        if let Some((provider, _)) = self.caps.subagents.get(served_by) {
+        if let Some(provider) = self.requests.remove(&(call, attempt)) {
+            self.load.requests -= 1;
+            lower(&mut self.load.requests_at, &provider);
+        } else if let Some((provider, _)) = self.caps.subagents.get(served_by) {
             self.load.tasks -= 1;
             lower(&mut self.load.subagents, served_by);
             lower(&mut self.load.providers, provider);

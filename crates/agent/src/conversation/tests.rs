@@ -86,6 +86,25 @@ fn the_last_turn_offers_no_tools_and_a_model_that_still_wants_them_is_given_up()
     );
     let next = talk.take_reply(reply(vec![tool_use("2", "{}")], Finish::Tools));
     assert!(matches!(next, Next::Failed(failure) if failure.code == Code::TURN_LIMIT));
+    let only = conversation(1, None).request("m", 10, None);
+    assert!(only.tools.is_empty(), "a subagent with one turn could not use what a tool gives");
+    assert_eq!(only.messages.len(), 1);
+}
+
+#[test]
+fn a_correction_in_the_last_turn_is_one_message_with_the_news_that_it_is() {
+    let mut talk = conversation(2, Some(json!({ "type": "integer" })));
+    talk.take_reply(reply(vec![tool_use("1", "{}")], Finish::Tools));
+    talk.take_results(Vec::new());
+    let Next::Unreadable(errors) = talk.take_reply(reply(vec![text("four")], Finish::End)) else {
+        panic!("four is no JSON")
+    };
+    talk.correct(&errors);
+    let messages = talk.request("m", 10, None).messages;
+    let users = |message: &Message| matches!(message, Message::User { .. });
+    assert!(messages.windows(2).all(|pair| !(users(&pair[0]) && users(&pair[1]))));
+    let Some(Message::User { text }) = messages.last() else { panic!("{messages:?}") };
+    assert!(text.contains("not JSON") && text.contains("last turn"), "{text}");
 }
 
 #[test]
