@@ -144,7 +144,8 @@ fn retries_of_all_subagents_come_out_of_one_budget() {
 
 #[test]
 fn a_probe_that_is_refused_or_rejected_shows_that_the_provider_is_back() {
-    let cases: [(fn() -> Failure, &str); 2] = [
+    type Fails = fn() -> Failure;
+    let cases: [(Fails, &str); 2] = [
         (|| refused(Some(2000)), "done"),
         (|| failed(FailureClass::Never, Code::KEY_REFUSED), "LW1002"),
     ];
@@ -219,7 +220,8 @@ fn outage(down: impl Fn() -> Plan + 'static) -> impl FnMut(&Dispatch, Micros, &m
 #[test]
 fn an_outage_of_five_minutes_fails_no_task_whatever_it_looks_like() {
     let unreachable = || failed(FailureClass::Wait, Code::PROVIDER_UNREACHABLE).not_sent();
-    let cases: [(&str, Box<dyn Fn() -> Plan>); 3] = [
+    type Plans = Box<dyn Fn() -> Plan>;
+    let cases: [(&str, Plans); 3] = [
         ("refused", Box::new(move || Plan::failed(unreachable()).after_ms(5))),
         ("no connection", Box::new(move || Plan::failed(unreachable()).after_ms(10_000))),
         ("529", Box::new(|| overloaded().after_ms(300))),
