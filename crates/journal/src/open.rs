@@ -65,7 +65,7 @@ impl Store {
 
     /// The same without a thread: what is appended waits until [`Store::commit`], or until something is
     /// asked that needs an answer, and is written on the caller's thread. Callbacks are called there too
-    /// and must not call back into the store, but for [`Writer::append`].
+    /// and must not call back into the store, but for [`crate::Writer::append`].
     ///
     /// # Errors
     /// As [`Store::open_with`].
