@@ -144,24 +144,25 @@ fn retries_of_all_subagents_come_out_of_one_budget() {
 
 #[test]
 fn a_probe_that_is_refused_or_rejected_shows_that_the_provider_is_back() {
-    let cases: [(fn() -> Failure, &str); 2] = [
-        (|| refused(Some(2000)), "done"),
-        (|| failed(FailureClass::Never, Code::KEY_REFUSED), "LW1002"),
+    let cases: [(fn() -> Failure, &str, u64); 2] = [
+        (|| refused(Some(2000)), "done", 3010),
+        (|| failed(FailureClass::Never, Code::KEY_REFUSED), "LW1002", 1000),
     ];
-    for (probe, expected) in cases {
+    for (probe, expected, least) in cases {
         let mut sent = 0;
         let plans = talking(move |_| {
             sent += 1;
             match sent {
                 1..=2 => overloaded().after_ms(10),
-                3 => Plan::failed(probe()).after_ms(10),
+                3 | 4 => Plan::failed(probe()).after_ms(10),
                 _ => Plan::says("done"),
             }
         });
         let simulation = served().set("provider.breaker_failures", "2").plans(plans);
         let run = run(simulation, Step::settle(tasks(2)));
         assert_eq!((count(&run, "provider_down"), count(&run, "provider_up")), (1, 1));
-        assert!(asked(&run) <= 5, "{} requests", asked(&run));
+        assert!(asked(&run) <= 6, "{} requests", asked(&run));
+        assert!(run.elapsed >= Micros::from_millis(least), "{}", run.elapsed);
         assert!(run.result().to_string().contains(expected), "{}", run.result());
     }
 }
