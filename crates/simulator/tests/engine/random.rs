@@ -172,7 +172,9 @@ fn timed(mut plan: Plan, dispatch: &Dispatch, random: &mut Random) -> Plan {
         },
     };
     if random.chance(0.1) && !matches!(dispatch.work, Work::Approve(_)) {
-        plan.latency = None;
+        // A host ends a request to a model by its own deadlines, whatever becomes of the task.
+        let is_model = matches!(dispatch.work, Work::Model(_));
+        plan.latency = is_model.then(|| Micros::from_millis(1_800_000));
         plan.on_cancel = OnCancel::Ends { after: Micros(0), usage: Usage::default() };
     }
     if random.chance(0.1) && plan.latency.is_some() {
