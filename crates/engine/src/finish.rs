@@ -154,7 +154,11 @@ impl Engine {
         if self.active > 0 {
             return;
         }
-        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.written) else { return };
+        if self.ending.as_ref().is_none_or(|ending| ending.written) {
+            return;
+        }
+        self.tell_dispatched(); // nothing is written after the end
+        let Some(ending) = self.ending.as_mut() else { return };
         ending.written = true;
         let (status, external) = (ending.status, ending.external);
         let (result, error) = (ending.result.take(), ending.error.take());

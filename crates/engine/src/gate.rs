@@ -126,6 +126,8 @@ pub(crate) struct Gate {
     pub spent: HashMap<String, Failure>,
     /// When it is looked at again, where a timer says so.
     pub timer: Option<Micros>,
+    /// The last time for which that timer was due.
+    pub rung: Option<Micros>,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
     output_tokens: Option<Bucket>,
@@ -149,6 +151,7 @@ impl Gate {
             retries: RETRIES_AT_FIRST,
             spent: HashMap::new(),
             timer: None,
+            rung: None,
             requests: None,
             tokens: None,
             output_tokens: None,

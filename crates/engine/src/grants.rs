@@ -97,7 +97,8 @@ mod tests {
     fn rules_of_definition_and_call_are_both_kept() {
         let list = |items: &[&str]| -> Vec<String> { items.iter().map(|&i| i.into()).collect() };
         let bash = Tool::reading("bash");
-        let cases: [(&[&str], &[&str], Option<&[&str]>); 9] = [
+        type Items<'a> = &'a [&'a str];
+        let cases: [(Items, Items, Option<Items>); 9] = [
             (&["bash"], &["bash"], None),
             (&["Bash(git:*)"], &["bash"], Some(&["Bash(git:*)"])),
             (&["bash"], &["Bash(git:*)"], Some(&["Bash(git:*)"])),

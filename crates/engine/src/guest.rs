@@ -312,7 +312,7 @@ impl Engine {
             TimerId::Provider(gate) => {
                 // What waits for the provider is looked at after every event.
                 if let Some(gate) = self.gates.get_mut(gate as usize) {
-                    gate.timer = None;
+                    gate.rung = gate.timer.take();
                 }
                 return;
             }

@@ -207,7 +207,7 @@ impl Engine {
     }
 
     fn call_tools(&mut self, id: CallId, calls: Vec<ToolCall>) {
-        let turn = self.turn(id) - 1; // that of the reply which asks for them
+        let turn = self.turn(id) - 1; // that of the reply which wants them
         let root = self.task_loop(id).worktree.as_ref().map(|worktree| worktree.path.clone());
         let mut results = Vec::new();
         let mut steps = Vec::new();

@@ -136,10 +136,14 @@ impl Engine {
 
     /// A provider is looked at again at this time, unless that is arranged already.
     fn set_gate_timer(&mut self, gate: usize, at: Micros) {
-        if self.gates[gate].timer.replace(at) != Some(at) {
-            let timer = TimerId::Provider(gate as u32);
-            self.out.push(Command::SetTimer { timer, at });
+        if self.gates[gate].timer.replace(at) == Some(at) {
+            return;
         }
+        let timer = TimerId::Provider(gate as u32);
+        // A timer that was due too early by the host's clock is set again by as much later.
+        let early = self.gates[gate].rung == Some(at);
+        let at = if early { at.after(at.since(self.now)) } else { at };
+        self.out.push(Command::SetTimer { timer, at });
     }
 
     /// Why nothing is to be had of the request's model before a person acts, where that is known.

@@ -23,7 +23,9 @@ impl Engine {
         let digest = digest(kind, &name, args.as_ref(), &work);
         let parent = &self.calls[task.0 as usize];
         let guest = parent.guest;
-        let model = parent.task.as_ref().and_then(|task| task.own.as_ref()?.model.clone());
+        // Only a request to it has its price: what a tool uses is no business of the model's.
+        let own = parent.task.as_ref().filter(|_| kind == CallKind::Model);
+        let model = own.and_then(|task| task.own.as_ref()?.model.clone());
         let state =
             StepState { task, work: Some(work), model, gate: None, failures: 0, parked: None };
         let call = Call::new(guest, Slot(0), kind, parent.position);

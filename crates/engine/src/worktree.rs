@@ -8,6 +8,11 @@ use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
 impl Engine {
     /// Asks for a worktree; the subagent begins when it is there.
     pub(crate) fn begin_worktree(&mut self, id: CallId) {
+        if self.calls[id.0 as usize].started.is_none() {
+            // Making it is part of the task's time.
+            self.calls[id.0 as usize].started = Some(self.now);
+            self.set_deadline(id, self.timeout(id));
+        }
         self.worktree_step(id, "create", WorktreeWork::Create);
     }
 

@@ -95,6 +95,15 @@ fn an_answer_stands_whatever_becomes_of_the_worktree() {
 }
 
 #[test]
+fn making_a_worktree_is_part_of_the_tasks_time() {
+    let never = || made().never();
+    let task = isolated().with("timeoutMs", 1000);
+    let run = run(served().plans(working(never, finished)), Step::settle([task]));
+    assert_eq!(failure(&run, 0), "timeout LW0502 after 0");
+    assert_eq!(run.elapsed.as_millis(), 1000);
+}
+
+#[test]
 fn cancellation_reaches_a_worktree_that_is_being_made_used_or_finished() {
     for ms in [10, 50, 140] {
         let script = Step::deadline(ms, isolated());
