@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
 
-const require = createRequire(join(process.env.LOOPWRIGHT_ACP_PEERS, "node_modules", "x.js"));
+const require = createRequire(join(process.env.LOOPWRIGHT_TEST_ACP_PEERS, "node_modules", "x.js"));
 const acp = await import(pathToFileURL(require.resolve("@agentclientprotocol/sdk")));
 
 const state = { mode: "ask", model: "small", effort: "low" };

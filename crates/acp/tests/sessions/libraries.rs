@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The agents that are installed here.
 fn agents() -> Vec<Agent> {
-    let peers = env::var_os("LOOPWRIGHT_ACP_PEERS").map(PathBuf::from);
+    let peers = env::var_os("LOOPWRIGHT_TEST_ACP_PEERS").map(PathBuf::from);
     let peers = peers.unwrap_or_else(|| env::temp_dir().join("loopwright-acp"));
     let python = peers.join("venv/bin/python");
     let typescript = peers.join("node_modules/@agentclientprotocol/sdk");
@@ -27,7 +27,7 @@ fn agents() -> Vec<Agent> {
         name: name.to_owned(),
         program: program.display().to_string(),
         arguments: vec![script(file).display().to_string()],
-        environment: vec![("LOOPWRIGHT_ACP_PEERS".into(), Some(peers.display().to_string()))],
+        environment: vec![("LOOPWRIGHT_TEST_ACP_PEERS".into(), Some(peers.display().to_string()))],
         ..Agent::default()
     };
     vec![agent("python", &python, "agent.py"), agent("typescript", Path::new("node"), "agent.mjs")]
