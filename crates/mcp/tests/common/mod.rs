@@ -69,7 +69,8 @@ pub fn script(name: &str, args: &[&str]) -> Value {
 /// and says so; where `LOOPWRIGHT_REQUIRE_SERVERS` is set, as CI does, it fails.
 pub fn installed(test: &str) -> Option<PathBuf> {
     let default = || std::env::temp_dir().join("loopwright-mcp");
-    let folder = std::env::var_os("LOOPWRIGHT_TEST_MCP_SERVERS").map_or_else(default, PathBuf::from);
+    let folder =
+        std::env::var_os("LOOPWRIGHT_TEST_MCP_SERVERS").map_or_else(default, PathBuf::from);
     if folder.join("installed").is_file() {
         return Some(folder);
     }
