@@ -56,7 +56,11 @@ impl Engine {
         if let Some(closing) = own.closing.take() {
             let (end, hidden) = *closing;
             match outcome {
-                Outcome::Done(json) => own.report = json.read::<WorktreeReport>().ok(),
+                Outcome::Done(json) => {
+                    own.report = Some(json.read().unwrap_or_else(|error| {
+                        kept(own.worktree.as_ref(), format!("its report cannot be read: {error}"))
+                    }));
+                }
                 Outcome::Failed(failure) => {
                     // The answer stands; what became of the worktree is told with it.
                     own.report = Some(kept(own.worktree.as_ref(), failure.message));

@@ -58,7 +58,7 @@ pub struct Definition {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runner {
-    /// A model; no driver of this version serves it.
+    /// A model: the engine runs its loop, a driver of providers answers its requests.
     #[default]
     Model,
     /// The mock driver.
@@ -192,22 +192,23 @@ impl Definition {
         }
     }
 
-    /// The key of the provider cap: what precedes `/` in the model's name, else the driver.
+    /// The key of the provider cap: what precedes `:` or `/` in the model's name, else the driver.
     fn provider(&self) -> &str {
-        let named = self.model.as_deref().and_then(|model| model.split_once('/'));
+        let named = self.model.as_deref().and_then(|model| model.split_once([':', '/']));
         match (&self.runner, named) {
             (Runner::Model, Some((provider, _))) if !provider.is_empty() => provider,
             (runner, _) => runner.driver(),
         }
     }
 
-    /// Why a task for it fails where it needs a model: no driver of this version talks to one. `model` is the task's own.
+    /// Why a task for it fails that reaches the drivers of whole tasks: a model is asked step by step, and none of
+    /// these does that. `model` is the task's own.
     pub fn needs_model(&self, model: Option<&str>) -> Failure {
         let model = model.or(self.model.as_deref());
         let shown = model.map(|model| format!(" `{}`", crate::text::shown(model, 100)));
         let shown = shown.unwrap_or_default();
         let message =
-            format!("subagent `{}` needs a model{shown} and no driver serves one", self.name);
+            format!("subagent `{}` needs a model{shown}, and nothing here asks one", self.name);
         Failure::new(Reason::Provider, Code::MODEL_UNAVAILABLE, message).not_sent().hint(
             "run with `--model mock`, or give the subagent a program: `driver: command` and `command: […]`",
         )

@@ -103,7 +103,7 @@ codes! {
     603 COMMAND_NOT_STARTED "a subagent's command could not be started";
     604 COMMAND_FAILED "a subagent's command ended with a failure";
     605 COMMAND_ANSWER "a subagent's command gave no usable answer";
-    606 MODEL_UNAVAILABLE "no driver serves this model";
+    606 MODEL_UNAVAILABLE "a subagent has no model";
     607 MOCK_FAILURE "the mock subagent failed on purpose";
     608 ANSWER_TOO_LARGE "a subagent's answer is larger than its limit";
     609 REPLY_LENGTH "a model's reply was cut off by its output limit";
