@@ -22,6 +22,14 @@ const RETRIES_PER_SUCCESS: f64 = 0.2;
 /// First wait before a provider that is down is asked again; it doubles up to the setting's most.
 const PROBE_FIRST: Micros = Micros::from_millis(1000);
 
+/// A provider that asks to be left alone for longer is not believed: it is asked again after the usual wait.
+const RETRY_AFTER_MAX: Micros = Micros::from_millis(86_399_000);
+
+/// The wait that a provider asked for, unless it is none or absurd.
+pub(crate) fn asked_wait(failure: &Failure) -> Option<Micros> {
+    failure.retry_after.filter(|it| it.0 > 0 && *it <= RETRY_AFTER_MAX)
+}
+
 /// A limit as the provider told it, and what was sent since.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {

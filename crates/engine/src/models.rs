@@ -3,7 +3,7 @@
 use crate::budget::Admission as Money;
 use crate::call::State;
 use crate::engine::Engine;
-use crate::gate::{Admission, Change, Gate};
+use crate::gate::{Admission, Change, Gate, asked_wait};
 use crate::steps::Step;
 use loopwright_protocol::{
     CallKind, Command, Entry, Json, Model, Outcome, Progress, TimerId, Work,
@@ -15,13 +15,6 @@ use std::sync::Arc;
 const BYTES_PER_TOKEN_LEAST: u64 = 3;
 /// Fewest output tokens that are worth asking for when a budget is nearly spent.
 const OUTPUT_TOKENS_MIN: u64 = 64;
-/// A provider that asks to be left alone for longer is not believed: it is asked again after the usual wait.
-const RETRY_AFTER_MAX: Micros = Micros::from_millis(86_399_000);
-
-/// The wait that a provider asked for, unless it is none or absurd.
-fn asked_wait(failure: &Failure) -> Option<Micros> {
-    failure.retry_after.filter(|it| it.0 > 0 && *it <= RETRY_AFTER_MAX)
-}
 
 impl Engine {
     /// Asks the task's model for its next reply.
@@ -292,7 +285,12 @@ impl Engine {
                 }
                 self.gates[gate].answered()
             }
-            Some(FailureClass::Wait) => self.gates[gate].failed(now),
+            // What cannot be read is an answer: a server that always answers so is broken and not away.
+            Some(FailureClass::Wait)
+                if failure.code != Code::REPLY_MALFORMED || self.gates[gate].is_down() =>
+            {
+                self.gates[gate].failed(now)
+            }
             Some(_) if failure.sent => {
                 self.gates[gate].ended();
                 self.gates[gate].answered()
