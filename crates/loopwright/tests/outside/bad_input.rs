@@ -87,48 +87,58 @@ fn with_servers(provider: &FakeProvider, servers: &[(&str, &str)]) -> Scene {
 #[test]
 fn what_mcp_servers_do_wrong_is_told_to_whoever_called_them_and_siblings_complete() {
     let provider = fake();
-    let scene = with_servers(&provider, &[("bad", "none"), ("good", "none")]);
-    let scene = scene.set("mcp.timeout_ms", "5000");
+    let names = ["crashes", "floods", "lies", "speaks_badly", "chatters", "good"];
+    let servers = names.map(|name| (name, "none"));
+    let scene = with_servers(&provider, &servers);
     let run = scene.prepare(
         "const model = 'on-openai-chat:m'; \
-         const call = (name, args) => () => tools.bad[name](args ?? {}); \
          const ends = await settle([ \
-         call('crash'), call('silent'), call('huge', { bytes: 100000000 }), call('malformed'), call('lie'), \
-         call('lie', { structure: { n: 'three' } }), \
-         () => tools.good.ok({}), \
+         () => tools.crashes.crash({}), \
+         () => tools.floods.huge({ bytes: 100000000 }), () => tools.speaks_badly.malformed({}), \
+         () => tools.lies.lie({}), () => tools.lies.lie({ structure: { n: 'three' } }), \
+         () => tools.lies.lie({ structure: { n: 3 } }), \
+         () => tools.good.ok({}), () => tools.chatters.chatty({}), \
          () => task({ description: 'say', model }), \
          () => task({ description: 'say', model, subagentType: 'odd' }), \
-         () => task({ description: 'use good__lie', model }), \
-         () => tools.good.chatty({})]); \
+         () => task({ description: 'use lies__lie', model })]); \
          ends.map((end) => end.value ?? [end.error.code, end.error.message])",
     );
     let warned: Vec<Code> = run.warnings().iter().map(|warning| warning.code).collect();
     assert_eq!(warned, [Code::TOOL_UNKNOWN], "the definition's tool, before anything runs");
     let ran = execute(run);
     let ends = value(&ran);
-    let ends = ends.as_array().unwrap();
-    // Those of one server run beside each other: one that crashes may take the others' answers with it.
-    let codes = |nth: usize| ends[nth][0].as_str().unwrap_or_default().to_owned();
-    let lost = Code::MCP_LOST.to_string();
     let expected = [
-        Code::MCP_LOST,
-        Code::MCP_TIMEOUT,
-        Code::MCP_TOO_LARGE,
-        Code::MCP_PROTOCOL,
-        Code::MCP_RESULT,
-        Code::MCP_RESULT,
+        (Code::MCP_LOST, "`crashes` broke: its process ended (exit status: 9)"),
+        (Code::MCP_TOO_LARGE, "`floods` is larger (100000"),
+        (Code::MCP_PROTOCOL, "`speaks_badly` does not keep to the protocol"),
+        (Code::MCP_RESULT, "`lies` gives for it: it has no structured content"),
+        (Code::MCP_RESULT, "`lies` gives for it: n: `\"three\"` is not of type \"number\""),
     ];
-    for (nth, code) in expected.iter().enumerate() {
-        let found = codes(nth);
-        assert!(found == code.to_string() || found == lost, "{nth}: {ends:#?}");
-        assert!(ends[nth][1].as_str().unwrap().contains("`bad"), "{ends:#?}");
+    for (nth, (code, text)) in expected.iter().enumerate() {
+        assert_eq!(ends[nth][0], code.to_string(), "{ends:#}");
+        assert!(ends[nth][1].as_str().unwrap().contains(text), "{text}: {ends:#}");
     }
-    assert_eq!(&ends[6..9], [json!("fine"), json!("answered"), json!("answered")]);
+    let rest = json!([{ "n": 3 }, "fine", "done", "answered", "answered"]);
+    assert_eq!(json!(&ends.as_array().unwrap()[5..10]), rest);
     // The subagent got the lie as its tool's error, and went on.
-    let told = ends[9].as_str().unwrap_or_default();
-    assert!(told.contains("`\"three\"` is not of type \"number\""), "{ends:#?}");
-    assert_eq!(ends[10], "done", "a flood of progress stops nothing");
+    let told = ends[10].as_str().unwrap_or_default();
+    assert!(told.contains("`\"three\"` is not of type \"number\""), "{ends:#}");
     assert_eq!(ran.report.status, RunStatus::Complete);
+}
+
+#[test]
+fn a_call_that_an_mcp_server_never_answers_ends_at_its_time_and_siblings_complete() {
+    let provider = fake();
+    let servers = [("hangs", "none"), ("good", "none")];
+    let ran = with_servers(&provider, &servers).set("mcp.timeout_ms", "2000").run(
+        "const [end, said] = await settle([() => tools.hangs.silent({}), \
+         () => task({ description: 'say', model: 'on-openai-chat:m' })]); \
+         [end.error.code, end.error.message, said.value]",
+    );
+    let ends = value(&ran);
+    assert_eq!((&ends[0], &ends[2]), (&json!(Code::MCP_TIMEOUT.to_string()), &json!("answered")));
+    let said = "did not answer the call of `hangs.silent` within 2000 ms (`mcp.timeout_ms`)";
+    assert!(ends[1].as_str().unwrap().contains(said), "{ends}");
 }
 
 #[test]
@@ -136,7 +146,8 @@ fn mcp_servers_that_never_come_up_are_told_before_anything_runs_and_the_run_goes
     let provider = fake();
     let servers =
         [("crashes", "crash-at-start"), ("floods", "flood-stdout"), ("refuses", "refuse")];
-    let run = with_servers(&provider, &servers).prepare(
+    let scene = with_servers(&provider, &servers);
+    let run = scene.prepare(
         "const [end] = await settle([() => tools.crashes.ok({})]); \
          [end.status, await task({ description: 'say', model: 'on-openai-chat:m' })]",
     );

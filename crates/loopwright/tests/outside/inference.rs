@@ -3,6 +3,7 @@
 
 use crate::scene::{Scene, value};
 use crate::server::{Server, installed};
+use loopwright::protocol::Entry;
 use loopwright::types::{Code, RunStatus};
 use serde_json::json;
 use std::path::Path;
@@ -22,7 +23,7 @@ fn llama(test: &str) -> Option<Server> {
 /// The three wires that it speaks.
 const SPOKEN: [&str; 3] = ["anthropic", "openai-responses", "openai-chat"];
 
-/// One end in some 260 tokens is the model's own: 8 of them end at the limit, and in 4,096 it has ended by itself.
+/// The model ends by itself after some hundred tokens, in 4,096 of them for sure and in the first hardly ever.
 fn scene(server: &Server, output_tokens_max: &str) -> Scene {
     let port = server.port;
     let mut scene = Scene::new(|wire| {
@@ -81,6 +82,7 @@ fn a_structured_answer_is_asked_for_again_and_given_up_with_what_was_said() {
     let ran = scene(&server, "4096").table(table).run(&program("on-openai-chat:random", schema));
     let code = Code::ANSWER_INVALID.to_string();
     assert_eq!(value(&ran), json!(["failed", code, "string"]));
-    let asked = ran.entries.iter().filter(|entry| entry.kind() == "attempt_ended").count();
-    assert!(asked >= 3, "asked {asked} times");
+    let reasks = ran.entries.iter();
+    let reasks = reasks.filter(|entry| matches!(entry, Entry::AttemptStarted(it) if it.reask));
+    assert!(reasks.count() >= 1, "{:#?}", ran.entries);
 }

@@ -8,6 +8,7 @@ import numpy
 import xllamacpp
 
 VOCABULARY, WIDTH, LAYERS, HEADS, FEED = 3 + 256, 64, 2, 4, 128
+END = 2
 
 
 def write_model(path):
@@ -30,10 +31,12 @@ def write_model(path):
     model.add_token_types([gguf.TokenType.UNKNOWN] + [gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.BYTE] * 256)
     model.add_unk_token_id(0)
     model.add_bos_token_id(1)
-    model.add_eos_token_id(2)
+    model.add_eos_token_id(END)
 
-    def random_weights(name, *shape):
+    def random_weights(name, *shape, louder=None):
         weights = random.standard_normal(shape) * 0.1
+        if louder is not None:
+            weights[louder] *= 3
         model.add_tensor(f"{name}.weight", weights.astype(numpy.float32))
 
     def ones(name):
@@ -41,7 +44,7 @@ def write_model(path):
 
     random_weights("token_embd", VOCABULARY, WIDTH)
     ones("output_norm")
-    random_weights("output", VOCABULARY, WIDTH)
+    random_weights("output", VOCABULARY, WIDTH, louder=END)  # it ends now and then
     for layer in range(LAYERS):
         block = f"blk.{layer}"
         for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
@@ -70,6 +73,7 @@ with tempfile.TemporaryDirectory() as folder:
     parameters.n_ctx = 65536
     parameters.n_parallel = 2
     parameters.cpuparams.n_threads = 1
+    parameters.sampling.seed = 7
     server = xllamacpp.Server(parameters)
     print(server.listening_address, flush=True)
     sys.stdin.read()
