@@ -3,7 +3,7 @@
 
 use crate::scene::{Scene, value};
 use crate::server::{Server, installed};
-use loopwright::protocol::Entry;
+use loopwright::protocol::{CallKind, Entry};
 use loopwright::types::{Code, RunStatus};
 use serde_json::json;
 use std::path::Path;
@@ -20,8 +20,9 @@ fn llama(test: &str) -> Option<Server> {
     Some(Server::start(command, "/health"))
 }
 
-/// The three wires that it speaks.
-const SPOKEN: [&str; 3] = ["anthropic", "openai-responses", "openai-chat"];
+/// Wires that it speaks. It speaks Anthropic's too, but leaves `message_start` out of replies that begin with half a
+/// character, as random bytes do: such a stream is refused.
+const SPOKEN: [&str; 2] = ["openai-responses", "openai-chat"];
 
 /// The model ends by itself after some hundred tokens, in 4,096 of them for sure and in the first hardly ever.
 fn scene(server: &Server, output_tokens_max: &str) -> Scene {
@@ -65,12 +66,10 @@ fn a_reply_that_reached_its_limit_is_half_a_reply_and_kept_as_such() {
     let test = "a_reply_that_reached_its_limit_is_half_a_reply_and_kept_as_such";
     let Some(server) = llama(test) else { return };
     // On Responses this server calls such a reply completed, so nobody can know.
-    for wire in ["anthropic", "openai-chat"] {
-        let ran = scene(&server, "3").run(&program(&format!("on-{wire}:random"), ""));
-        let code = Code::REPLY_LENGTH.to_string();
-        assert_eq!(value(&ran), json!(["failed", code, "string"]), "{wire}");
-        assert_eq!(ran.report.usage.output_tokens, 3, "{wire}");
-    }
+    let ran = scene(&server, "3").run(&program("on-openai-chat:random", ""));
+    let code = Code::REPLY_LENGTH.to_string();
+    assert_eq!(value(&ran), json!(["failed", code, "string"]));
+    assert_eq!(ran.report.usage.output_tokens, 3);
 }
 
 #[test]
@@ -82,7 +81,8 @@ fn a_structured_answer_is_asked_for_again_and_given_up_with_what_was_said() {
     let ran = scene(&server, "4096").table(table).run(&program("on-openai-chat:random", schema));
     let code = Code::ANSWER_INVALID.to_string();
     assert_eq!(value(&ran), json!(["failed", code, "string"]));
-    let reasks = ran.entries.iter();
-    let reasks = reasks.filter(|entry| matches!(entry, Entry::AttemptStarted(it) if it.reask));
-    assert!(reasks.count() >= 1, "{:#?}", ran.entries);
+    let asked = ran.entries.iter();
+    let asked =
+        asked.filter(|entry| matches!(entry, Entry::Stepped(it) if it.kind == CallKind::Model));
+    assert_eq!(asked.count(), 3, "asked for again twice");
 }

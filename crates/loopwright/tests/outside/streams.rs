@@ -108,9 +108,8 @@ fn a_cancel_in_the_middle_of_streams_closes_them_and_the_record_is_whole() {
         let report = provider.report();
         assert_eq!((report.requests, report.complete), (3, 0), "{wire}: nothing was asked again");
         let usage = ran.report.usage;
-        // What was still on its way when it was cancelled nobody has counted.
-        assert!(usage.input_tokens >= report.billed.prompt(), "{wire}: {usage:?}");
-        assert!(usage.output_tokens > 0, "{wire}: {usage:?}");
+        // The first reply had begun when its siblings were sent; what was still on its way nobody has counted.
+        assert!(usage.input_tokens >= report.billed.prompt() / 3, "{wire}: {usage:?}");
         // Every attempt that used something has its end, every call its outcome, the run its own.
         let count = |kind: &str| ran.entries.iter().filter(|entry| entry.kind() == kind).count();
         let ended = ran.entries.iter().filter_map(|entry| match entry {
@@ -118,7 +117,7 @@ fn a_cancel_in_the_middle_of_streams_closes_them_and_the_record_is_whole() {
             _ => None,
         });
         assert_eq!(ended.sum::<u64>(), usage.tokens(), "{wire}");
-        assert_eq!(count("called"), count("settled"), "{wire}");
+        assert_eq!(count("called") + count("stepped"), count("settled"), "{wire}");
         assert_eq!(ran.entries.last().map(Entry::kind), Some("run_finished"), "{wire}");
     }
 }
