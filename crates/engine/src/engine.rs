@@ -11,7 +11,7 @@ use crate::prefix::Prefixes;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, ProgramText, Progress, RunStart,
-    Subagent, Tool,
+    Subagent, Tool, Work,
 };
 use loopwright_types::{Attempt, CallId, GuestId, Micros, RunId};
 use std::collections::{HashMap, VecDeque};
@@ -52,6 +52,8 @@ pub struct Engine {
     /// Unsettled calls that wait for something outside the run.
     pub(crate) parked: usize,
     pub(crate) ending: Option<Ending>,
+    /// Whether the operator asked for a pause: nothing new begins.
+    pub(crate) pausing: bool,
     pub(crate) out: Vec<Command>,
     start: Option<Box<RunStart>>,
     /// Attempts that went out on intents written ahead, not told yet.
@@ -118,6 +120,7 @@ impl Engine {
             active: 0,
             parked: 0,
             ending: None,
+            pausing: false,
             out: Vec::new(),
             start: Some(Box::new(start)),
             dispatched: Vec::new(),
@@ -166,6 +169,10 @@ impl Engine {
             Event::CancelRequested { now } => {
                 self.tick(now);
                 self.cancel_run();
+            }
+            Event::PauseRequested { now } => {
+                self.tick(now);
+                self.pause_run();
             }
         }
         self.schedule();
@@ -275,6 +282,9 @@ impl Engine {
                 self.gate_dropped(dispatch.call);
                 return;
             }
+            if self.pausing && matches!(dispatch.work, Work::Approve(_)) {
+                return self.put_off(dispatch.call);
+            }
         }
         self.out.push(command);
     }
@@ -298,6 +308,7 @@ impl Engine {
     fn turn_guests(&mut self) {
         while self.turning.is_none()
             && self.ending.is_none()
+            && !self.pausing
             && let Some(id) = self.ready.pop_front()
         {
             let guest = &self.guests[id.0 as usize];

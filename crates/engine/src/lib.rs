@@ -23,6 +23,7 @@ mod loops; // a subagent that a model serves, step by step
 mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
+mod pause; // the run waits because somebody wants it to
 mod prefix; // siblings that share a cached prefix
 mod replay; // re-execution of a journalled run
 mod schemas; // compiled response schemas

@@ -24,7 +24,7 @@ impl Engine {
 
     /// Starts queued work while there is room.
     pub(crate) fn schedule(&mut self) {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.pausing {
             return;
         }
         self.resolve_again();
@@ -273,9 +273,10 @@ impl Engine {
                     self.run_nested(id, &program, request.args.as_ref());
                 }
             }
-            (CallKind::Approve, Outcome::Failed(failure)) if failure.code == Code::PARKED => {
-                self.calls[id.0 as usize].state = State::Parked;
-                self.parked += 1;
+            (CallKind::Approve, Outcome::Failed(failure))
+                if failure.code == Code::PARKED || self.pausing =>
+            {
+                self.put_off(id);
             }
             (CallKind::Task | CallKind::Agent, Outcome::Done(value)) => {
                 self.check_answer(id, attempt, value, usage);

@@ -239,8 +239,8 @@ fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, [i64; 2])> {
 }
 
 fn status(word: &str) -> Option<RunStatus> {
-    use RunStatus::{Cancelled, Complete, Degraded, Failed, Parked, Running};
-    let all = [Running, Complete, Degraded, Failed, Parked, Cancelled];
+    use RunStatus::{Cancelled, Complete, Degraded, Failed, Parked, Paused, Running};
+    let all = [Running, Complete, Degraded, Failed, Parked, Paused, Cancelled];
     all.into_iter().find(|status| status.as_str() == word)
 }
 
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn every_status_reads_back_from_its_word() {
-        for word in ["running", "complete", "degraded", "failed", "parked", "cancelled"] {
+        for word in ["running", "complete", "degraded", "failed", "parked", "paused", "cancelled"] {
             assert_eq!(status(word).map(RunStatus::as_str), Some(word));
         }
         assert_eq!(status("done"), None);

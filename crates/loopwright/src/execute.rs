@@ -4,6 +4,7 @@ use crate::approve::Approver;
 use crate::clock::Clock;
 use crate::host::{Inbox, LocalHost, Message};
 use crate::prepare::Run;
+use crate::requests::Requests;
 use crate::services::Services;
 use crate::timers::Timers;
 use loopwright_engine::Engine;
@@ -31,6 +32,21 @@ pub struct RunReport {
     pub usage: Usage,
     /// Subagent tasks called, and how many gave a value.
     pub tasks: (u32, u32),
+}
+
+impl RunReport {
+    /// What the run's last entry says.
+    pub fn of(run: RunId, finish: RunFinish) -> Self {
+        Self {
+            run,
+            status: finish.status,
+            result: finish.result,
+            error: finish.error,
+            failures: finish.failures,
+            usage: finish.usage,
+            tasks: (finish.tasks, finish.done),
+        }
+    }
 }
 
 /// Asks a run to end; usable from any thread and signal task, before and after the run as well.
@@ -77,6 +93,8 @@ impl Run {
             let _ = synced.send(message);
         });
         let writer = self.store.create(&self.start, report).map_err(|error| error.diagnostic())?;
+        let asked = sender.clone();
+        writer.listen(Box::new(move |request| drop(asked.send(Message::Asked(request)))));
         let services = Services::new(
             self.subagents,
             self.models,
@@ -96,10 +114,12 @@ impl Run {
             under_way: 0,
             gathered: Vec::new(),
             gathering: None,
+            requests: Requests::default(),
+            told: Vec::new(),
         };
         let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
         let mut guests = self.guests;
-        let (ended, host, finish) = on_own_thread(move || {
+        let (ended, mut host, finish) = on_own_thread(move || {
             let mut finish: Option<Box<RunFinish>> = None;
             let mut observe = |entry: &Entry| {
                 if let Entry::RunFinished(last) = entry {
@@ -114,19 +134,12 @@ impl Run {
         })?;
         driver.shutdown();
         ended?;
+        host.acknowledge();
         host.writer.close().map_err(|error| error.diagnostic())?;
         let finish = finish.ok_or_else(|| {
             Diagnostic::new(Code::JOURNAL_FAILED, "the run ended without its last entry")
         })?;
-        Ok(RunReport {
-            run,
-            status: finish.status,
-            result: finish.result,
-            error: finish.error,
-            failures: finish.failures,
-            usage: finish.usage,
-            tasks: (finish.tasks, finish.done),
-        })
+        Ok(RunReport::of(run, *finish))
     }
 }
 

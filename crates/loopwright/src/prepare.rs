@@ -88,7 +88,8 @@ impl Run {
             ..Default::default()
         })
         .map_err(|error| error.diagnostic())?;
-        let store = Store::open(&options.data_dir).map_err(|error| error.diagnostic())?;
+        let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
+            .map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
         let now = clock.now();
         let run = clock::run_id(now);

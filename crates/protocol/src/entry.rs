@@ -142,6 +142,11 @@ pub enum Entry {
         /// When.
         now: Micros,
     },
+    /// The operator asked the run to wait: what is under way ends, nothing new begins.
+    PauseRequested {
+        /// When.
+        now: Micros,
+    },
     /// The run has ended or waits. The last of a run that was not killed.
     RunFinished(Box<RunFinish>),
 }
@@ -413,6 +418,7 @@ impl Entry {
             Self::Unhandled { .. } => "unhandled",
             Self::GuestEnded { .. } => "guest_ended",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::PauseRequested { .. } => "pause_requested",
             Self::RunFinished(_) => "run_finished",
         }
     }

@@ -125,7 +125,7 @@ impl Gathered {
         distinct.dedup();
         let once = distinct.len() == self.delivered.len();
         self.demand(once, || "a call was delivered twice".to_owned());
-        let settled = self.settled.len() == self.calls.len() || status == RunStatus::Parked;
+        let settled = self.settled.len() == self.calls.len() || status.waits();
         self.demand(settled, || "a call has no outcome at the end of the run".to_owned());
         let running: Vec<_> = books.executions.iter().filter(|one| one.ended.is_none()).collect();
         self.demand(running.is_empty(), || format!("still under way at the end: {running:?}"));
@@ -136,7 +136,7 @@ impl Gathered {
         self.demand(written == used, || format!("usage written {written:?}, used {used:?}"));
         let guests = books.guests_left();
         // The guests of a parked run are the host's to keep: it may put them to sleep.
-        let dropped = guests.is_empty() || status == RunStatus::Parked;
+        let dropped = guests.is_empty() || status.waits();
         self.demand(dropped, || format!("guests never dropped: {guests:?}"));
         let named = [RunStatus::Complete, RunStatus::Degraded].contains(&status);
         self.demand(finish.result.is_some() || !named, || "no result".to_owned());
@@ -174,7 +174,9 @@ fn time(entry: &Entry) -> Option<Micros> {
         Entry::Dispatched { now, .. }
         | Entry::ProviderDown { now, .. }
         | Entry::ProviderUp { now, .. } => *now,
-        Entry::Progressed { now, .. } | Entry::CancelRequested { now } => *now,
+        Entry::Progressed { now, .. }
+        | Entry::CancelRequested { now }
+        | Entry::PauseRequested { now } => *now,
         Entry::AttemptEnded(end) => end.now,
         Entry::Settled(settled) => settled.now,
         Entry::Logged(log) => log.now,

@@ -133,6 +133,9 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::CancelRequested { now } => {
             Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
         }
+        Entry::PauseRequested { now } => {
+            Out { at: Some(timestamp(*now)), ..named("pause.requested") }
+        }
         Entry::ProviderDown { now, provider, failure } => {
             Out { failure: Some(failure.into()), ..provider_out(view, provider, "down", *now) }
         }

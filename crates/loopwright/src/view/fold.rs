@@ -8,7 +8,7 @@ use super::{CallStatus, FinishView, GroupName, GroupView, GuestView, Header, Log
 use loopwright_protocol::{
     CallEntry, Entry, Json, LogEntry, ProgramText, RunFinish, RunStart, TurnEntry,
 };
-use loopwright_types::{CallId, Diagnostic, GuestId, Micros, RunStatus, SETTINGS, SettingValue};
+use loopwright_types::{CallId, Diagnostic, GuestId, Micros, SETTINGS, SettingValue};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -83,6 +83,10 @@ impl RunView {
             Entry::CancelRequested { now } => {
                 self.tick(*now);
                 self.cancel_requested = true;
+            }
+            Entry::PauseRequested { now } => {
+                self.tick(*now);
+                self.pause_requested = true;
             }
             Entry::RunFinished(finish) => self.run_finished(finish),
         }
@@ -242,7 +246,7 @@ impl RunView {
 
     fn run_finished(&mut self, entry: &RunFinish) {
         self.tick(entry.now);
-        if entry.status != RunStatus::Parked {
+        if !entry.status.waits() {
             let open =
                 self.open_groups.iter().flat_map(|group| &self.groups[*group as usize].calls);
             let open: Vec<CallId> = open.copied().filter(|call| self.is_open(*call)).collect();
