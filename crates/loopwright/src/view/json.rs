@@ -341,6 +341,8 @@ struct RunOut<'a> {
     id: &'a RunId,
     status: RunStatus,
     interrupted: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pause_requested: bool,
     program: &'a str,
     digest: String,
     workspace: &'a str,
@@ -381,6 +383,7 @@ pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
         id: &header.run,
         status: view.status(),
         interrupted,
+        pause_requested: view.pause_requested() && view.finish().is_none(),
         program: &header.program,
         digest: header.digest.to_string(),
         workspace: &header.workspace,
