@@ -14,6 +14,7 @@ impl Engine {
             return;
         }
         self.pausing = true;
+        self.tell_dispatched();
         let now = self.now;
         self.append(Entry::PauseRequested { now });
         let asked = |(_, call): &(usize, &crate::call::Call)| {

@@ -304,6 +304,10 @@ impl Tasks {
                 settle(&mut stored.row, settled);
                 Some(-i64::from(settled.call.0) - 1)
             }
+            Entry::Resumed(_) => {
+                stored.go_on();
+                None
+            }
             Entry::RunFinished(finish) => {
                 end(&mut stored.row, finish);
                 None

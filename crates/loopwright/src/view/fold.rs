@@ -8,7 +8,7 @@ use super::{CallStatus, FinishView, GroupName, GroupView, GuestView, Header, Log
 use loopwright_protocol::{
     CallEntry, Entry, Json, LogEntry, ProgramText, RunFinish, RunStart, TurnEntry,
 };
-use loopwright_types::{CallId, Diagnostic, GuestId, Micros, SETTINGS, SettingValue};
+use loopwright_types::{CallId, Diagnostic, GuestId, Micros, RunStatus, SETTINGS, SettingValue};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -89,6 +89,9 @@ impl RunView {
                 self.pause_requested = true;
             }
             Entry::RunFinished(finish) => self.run_finished(finish),
+            Entry::GuestStopped { now, .. } => self.tick(*now),
+            Entry::Resumed(resumed) => self.resumed(resumed),
+            Entry::Decided(decided) => self.decided(decided),
         }
     }
 
@@ -253,7 +256,10 @@ impl RunView {
             for call in open {
                 self.shift(call, CallStatus::Cancelled);
             }
-            self.drop_steps();
+            // A run that may go on finds its steps again.
+            if entry.status != RunStatus::Cancelled && !entry.external {
+                self.drop_steps();
+            }
         }
         self.usage = entry.usage;
         self.finish = Some(Box::new(FinishView {

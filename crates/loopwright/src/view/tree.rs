@@ -121,6 +121,9 @@ impl Writer {
         if let Some(words) = view.cache().words() {
             self.words("cache", &words, Paint::plain);
         }
+        if let Some(words) = view.resumed_words() {
+            self.words("resumed", &words, Paint::plain);
+        }
         self.outages(view);
     }
 
