@@ -6,6 +6,7 @@ mod look; // looking at runs
 mod page; // texts about the command itself
 mod project; // programs and projects
 mod reach; // what is in reach of a run
+mod resume; // going on with runs
 mod run; // what a run is given
 mod worktrees; // what subagents left in worktrees
 
@@ -17,6 +18,7 @@ pub use project::{Check, Init};
 pub use reach::{
     Agents, ListSettings, Mcp, McpCommand, McpList, McpLogin, McpServer, Models, Tools,
 };
+pub use resume::{Decide, Resume};
 pub use run::{Run, Watch};
 pub use worktrees::{Worktrees, WorktreesApply, WorktreesClean, WorktreesCommand, WorktreesPlace};
 
@@ -44,6 +46,8 @@ pub enum Command {
     Runs(Runs),
     /// Show a run as a tree of phases and tasks.
     Show(Show),
+    /// Go on with a run that was stopped, paused, parked or killed.
+    Resume(Resume),
     /// Wait until a run ends or waits, and print its result.
     Wait(Wait),
     /// Let what a run has under way end, and stop there.
@@ -56,6 +60,8 @@ pub enum Command {
     Approve(Approve),
     /// Answer a run's question: no.
     Reject(Reject),
+    /// Say what is to become of a call that was sent and of whose result nothing is known.
+    Decide(Decide),
     /// Delete runs by age, number and status.
     Prune(Prune),
     /// Write a run into a file.

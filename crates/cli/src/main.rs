@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         Command::Run(run) => command::run::run(&terminal, run),
         Command::Runs(runs) => command::runs::runs(&terminal, &runs),
         Command::Show(show) => command::show::show(&terminal, &show),
+        Command::Resume(resume) => command::resume::resume(&terminal, &resume),
+        Command::Decide(decide) => command::decide::decide(&terminal, &decide),
         Command::Wait(wait) => command::wait::wait(&terminal, &wait),
         Command::Pause(stop) => command::stop::stop(&terminal, &stop, command::stop::Stop::Pause),
         Command::Cancel(stop) => command::stop::stop(&terminal, &stop, command::stop::Stop::Cancel),

@@ -8,10 +8,13 @@ use support::{Ended, Place};
 
 /// Each worker notes that it begins and that it ends, and works until somebody makes the file `go`.
 const WORKER: &str = "---\nname: worker\ndescription: works until told\ndriver: command\neffects: none\n\
-    command: [sh, -c, \"echo begun >> books; while [ ! -e go ]; do sleep 0.02; done; echo ended >> books; echo done\"]\n---\n";
+    command: [sh, worker.sh]\n---\n";
+const SCRIPT: &str = "echo begun >> books\nwhile [ ! -e go ]; do sleep 0.02; done\necho ended >> books\n\
+    echo '{\"result\":\"done\"}'\n";
 
 fn place(program: &str) -> Place {
-    Place::with(&[("p.ts", program), (".loopwright/agents/worker.md", WORKER)])
+    let worker = (".loopwright/agents/worker.md", WORKER);
+    Place::with(&[("p.ts", program), worker, ("worker.sh", SCRIPT)])
 }
 
 /// Starts a run in the background; gives its id.

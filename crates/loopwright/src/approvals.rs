@@ -2,9 +2,11 @@
 
 use crate::requests::fits;
 use loopwright_journal::{Control, Error, Receipt, Store};
-use loopwright_protocol::{ApproveRequest, CallKind, Entry, Json, PersonAnswer};
-use loopwright_types::{CallId, Code, Diagnostic, Micros, Position, RunId};
-use std::collections::BTreeMap;
+use loopwright_protocol::{
+    ApproveRequest, CallEntry, CallKind, Decision, Entry, Json, Outcome, PersonAnswer, Request,
+};
+use loopwright_types::{CallId, Code, Diagnostic, Failure, Micros, Position, Reason, RunId};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A question that waits for its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,13 +29,55 @@ pub struct Approval {
     pub answer: Option<PersonAnswer>,
 }
 
-/// Finds questions in the entries of one run.
+/// A call that was sent and of whose result nothing is known, in a run that waits for somebody to say what became of
+/// it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InDoubt {
+    /// The run.
+    pub run: RunId,
+    /// The call.
+    pub call: CallId,
+    /// The subagent type or the tool.
+    pub name: String,
+    /// What was asked of it: the task's prompt, the tool's arguments.
+    pub request: Option<Json>,
+    /// Since when it is in doubt.
+    pub since: Micros,
+    /// The program's file.
+    pub program: String,
+    /// The author's line and column.
+    pub position: Option<Position>,
+    /// A decision that was made and that the run has not taken yet.
+    pub decision: Option<Decision>,
+}
+
+/// Everything that a run waits for somebody for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Waiting {
+    /// Questions, oldest first.
+    pub approvals: Vec<Approval>,
+    /// Calls in doubt, oldest first.
+    pub doubts: Vec<InDoubt>,
+}
+
+/// Finds what waits in the entries of one run.
 #[derive(Default)]
 struct Search {
     programs: Vec<String>,
-    now: Micros,
     open: BTreeMap<CallId, (ApproveRequest, Micros, String, Option<Position>)>,
+    /// Attempts that may have done something, sent and without an end, or cut off.
+    sent: HashSet<CallId>,
+    doubts: BTreeMap<CallId, Micros>,
+    made: HashMap<CallId, Made>,
     over: bool,
+}
+
+/// A call that may do something.
+struct Made {
+    name: String,
+    request: Option<Json>,
+    program: String,
+    position: Option<Position>,
 }
 
 impl Search {
@@ -41,32 +85,76 @@ impl Search {
         match entry {
             Entry::RunStarted(start) => self.programs.push(start.program.name.clone()),
             Entry::GuestStarted { program, .. } => self.programs.push(program.name.clone()),
-            Entry::Turn(turn) => self.now = self.now.max(turn.now),
-            Entry::Called(call) if call.kind == CallKind::Approve => {
-                let program = self.programs.get(call.guest.0 as usize).cloned();
-                if let Ok(request) = call.request.read() {
-                    let program = program.unwrap_or_default();
-                    self.open.insert(call.call, (request, self.now, program, call.position));
+            Entry::Called(call) => self.called(call),
+            Entry::Stepped(step) => {
+                let of = self.made.get(&step.task);
+                let (program, position) =
+                    of.map(|of| (of.program.clone(), of.position)).unwrap_or_default();
+                let (name, request) = (step.name.clone(), step.args.clone());
+                self.made.insert(step.call, Made { name, request, program, position });
+            }
+            Entry::AttemptStarted(start) if start.effects.is_some() => {
+                self.sent.insert(start.call);
+            }
+            Entry::AttemptEnded(end) => {
+                // One that was cut off may have done what it was sent for.
+                let cut = |failure: &Failure| failure.reason == Reason::Cancelled && failure.sent;
+                if !matches!(&end.outcome, Outcome::Failed(failure) if cut(failure)) {
+                    self.sent.remove(&end.call);
                 }
             }
-            Entry::Settled(settled) => drop(self.open.remove(&settled.call)),
+            Entry::Settled(settled) => {
+                let call = &settled.call;
+                self.open.remove(call);
+                self.sent.remove(call);
+                self.doubts.remove(call);
+                self.made.remove(call);
+            }
+            Entry::Resumed(resumed) => {
+                for call in self.sent.drain() {
+                    self.doubts.entry(call).or_insert(resumed.now);
+                }
+            }
+            Entry::Decided(decided) => drop(self.doubts.remove(&decided.call)),
             Entry::RunFinished(finish) => self.over = !finish.status.waits(),
+            _ => {}
+        }
+        if !matches!(entry, Entry::RunFinished(_)) {
+            self.over = false; // a run that had stopped goes on
+        }
+    }
+
+    fn called(&mut self, call: &CallEntry) {
+        let program = self.programs.get(call.guest.0 as usize).cloned().unwrap_or_default();
+        match (call.kind, Request::read(call.kind, &call.request)) {
+            (CallKind::Approve, Ok(Request::Approve(request))) => {
+                self.open.insert(call.call, (request, call.now, program, call.position));
+            }
+            (_, Ok(Request::Tool(tool))) => {
+                let (name, request, position) = (tool.name, Some(tool.args), call.position);
+                self.made.insert(call.call, Made { name, request, program, position });
+            }
+            (_, Ok(Request::Task(task))) => {
+                let name = call.subagent.clone().unwrap_or_default();
+                let (request, position) = (Some(Json::of(&task.prompt)), call.position);
+                self.made.insert(call.call, Made { name, request, program, position });
+            }
             _ => {}
         }
     }
 }
 
-/// The questions of a run that wait for answers, oldest first.
+/// The questions of a run that wait for answers, and its calls in doubt.
 ///
 /// # Errors
 /// When there is no such run or its record is damaged.
-pub fn approvals(store: &Store, run: &RunId) -> Result<Vec<Approval>, Error> {
+pub fn waiting(store: &Store, run: &RunId) -> Result<Waiting, Error> {
     let mut search = Search::default();
     for entry in store.read(run)? {
         search.take(&entry?.1);
     }
-    if search.over || search.open.is_empty() {
-        return Ok(Vec::new());
+    if search.over || (search.open.is_empty() && search.doubts.is_empty()) {
+        return Ok(Waiting::default());
     }
     let mut answers = BTreeMap::new();
     for request in store.requests(run)? {
@@ -76,21 +164,33 @@ pub fn approvals(store: &Store, run: &RunId) -> Result<Vec<Approval>, Error> {
             answers.insert(answer.call(), answer);
         }
     }
-    let approval =
-        |(call, (request, since, program, position)): (CallId, (ApproveRequest, _, _, _))| {
-            let wait = request.deadline_ms.map(|ms| Micros((ms * 1000.0) as u64));
-            Approval {
-                run: run.clone(),
-                call,
-                deadline: wait.map(|wait| Micros::after(since, wait)),
-                answer: answers.remove(&call),
-                request,
-                since,
-                program,
-                position,
-            }
+    let mut waiting = Waiting::default();
+    for (call, since) in search.doubts {
+        let Some(made) = search.made.remove(&call) else { continue };
+        let decision = match answers.get(&call) {
+            Some(PersonAnswer::Decided { decision, .. }) => Some(decision.clone()),
+            _ => None,
         };
-    Ok(search.open.into_iter().map(approval).collect())
+        let Made { name, request, program, position } = made;
+        let run = run.clone();
+        let doubt = InDoubt { run, call, name, request, since, program, position, decision };
+        waiting.doubts.push(doubt);
+    }
+    for (call, (request, since, program, position)) in search.open {
+        // A cast from float saturates: a deadline beyond time is none that passes.
+        let wait = request.deadline_ms.map(|ms| Micros((ms * 1000.0) as u64));
+        waiting.approvals.push(Approval {
+            run: run.clone(),
+            call,
+            deadline: wait.map(|wait| since.after(wait)),
+            answer: answers.remove(&call),
+            request,
+            since,
+            program,
+            position,
+        });
+    }
+    Ok(waiting)
 }
 
 impl Approval {

@@ -4,7 +4,7 @@
 //! crash in between. Answers to questions that are not asked yet wait for them.
 
 use loopwright_journal::{Control, Request};
-use loopwright_protocol::{ApproveRequest, Event, Json, Outcome, PersonAnswer, Progress};
+use loopwright_protocol::{ApproveRequest, Decision, Event, Json, Outcome, PersonAnswer, Progress};
 use loopwright_types::{Attempt, CallId, Code, Failure, Micros, Reason, Usage};
 use std::collections::{HashMap, HashSet};
 
@@ -26,9 +26,39 @@ pub(crate) struct Requests {
     answered: HashSet<(CallId, Attempt)>,
     /// Requests that were acted on and are not acknowledged yet.
     done: Vec<u64>,
+    /// Requests that were taken before the run went on: the journal gives them again.
+    seen: HashSet<u64>,
 }
 
 impl Requests {
+    /// Takes what was asked while no process executed the run, before it goes on; gives the decisions among it. What
+    /// was to end or pause an earlier process is over with it: going on is the newer wish.
+    pub fn preload(&mut self, requests: Vec<Request>) -> Vec<(CallId, Decision)> {
+        let mut decisions = Vec::new();
+        for request in requests {
+            self.seen.insert(request.number);
+            let answer = match request.control {
+                Control::Answer(answer) => answer.read::<PersonAnswer>().ok(),
+                Control::Cancel | Control::Pause => None,
+            };
+            match answer {
+                Some(PersonAnswer::Decided { call, decision }) => {
+                    decisions.push((call, decision));
+                    self.done.push(request.number);
+                }
+                Some(answer) => self.keep(request.number, answer),
+                None => self.done.push(request.number),
+            }
+        }
+        decisions
+    }
+
+    fn keep(&mut self, number: u64, answer: PersonAnswer) {
+        if let Some((older, _)) = self.kept.insert(answer.call(), (number, answer)) {
+            self.done.push(older);
+        }
+    }
+
     /// Takes a request; what follows from it is added to `events`. Gives the question that is answered by it.
     pub fn take(
         &mut self,
@@ -36,6 +66,9 @@ impl Requests {
         now: Micros,
         events: &mut Vec<Event>,
     ) -> Option<(CallId, Attempt)> {
+        if self.seen.remove(&request.number) {
+            return None;
+        }
         match request.control {
             Control::Cancel => events.push(Event::CancelRequested { now }),
             Control::Pause => events.push(Event::PauseRequested { now }),
@@ -57,14 +90,17 @@ impl Requests {
         events: &mut Vec<Event>,
     ) -> Option<(CallId, Attempt)> {
         let call = answer.call();
+        if let PersonAnswer::Decided { call, decision } = answer {
+            events.push(Event::Decided { call, decision, now });
+            self.done.push(number);
+            return None;
+        }
         if self.over.contains(&call) {
             self.done.push(number); // somebody else was faster
             return None;
         }
         let Some(question) = self.open.get(&call) else {
-            if let Some((older, _)) = self.kept.insert(call, (number, answer)) {
-                self.done.push(older);
-            }
+            self.keep(number, answer);
             return None;
         };
         self.done.push(number);
@@ -133,6 +169,7 @@ fn outcome(answer: PersonAnswer, request: &ApproveRequest) -> Option<(Outcome, O
             let failure = Failure::new(Reason::Policy, Code::APPROVAL_REJECTED, message);
             Some((Outcome::Failed(failure), None))
         }
+        PersonAnswer::Decided { .. } => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a person answers to a run from another process; a journal keeps it until the run has taken it.
 
-use crate::Json;
+use crate::{Decision, Json};
 use loopwright_types::CallId;
 use serde::{Deserialize, Serialize};
 
@@ -26,13 +26,22 @@ pub enum PersonAnswer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<String>,
     },
+    /// What is to become of a call that was sent and of whose result nothing is known.
+    Decided {
+        /// The call.
+        call: CallId,
+        /// What.
+        decision: Decision,
+    },
 }
 
 impl PersonAnswer {
     /// The call that is answered.
     pub fn call(&self) -> CallId {
         match self {
-            Self::Given { call, .. } | Self::Rejected { call, .. } => *call,
+            Self::Given { call, .. } | Self::Rejected { call, .. } | Self::Decided { call, .. } => {
+                *call
+            }
         }
     }
 }

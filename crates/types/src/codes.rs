@@ -137,6 +137,8 @@ codes! {
     814 QUESTION_UNKNOWN "a run does not wait for this answer";
     815 ANSWER_UNFIT "an answer does not fit its question";
     816 DETACH_FAILED "a run could not be started in the background";
+    817 WORKSPACE_GONE "a recorded run's workspace is gone";
+    818 DEFINITION_CHANGED "something that a recorded run uses has changed";
     // 09xx: command line and settings.
     901 SETTING_UNKNOWN "a setting is not known";
     902 SETTING_INVALID "a setting's value does not fit";

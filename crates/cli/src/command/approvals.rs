@@ -9,7 +9,7 @@ use loopwright::program::frame::Severity;
 use loopwright::protocol::{Json, PersonAnswer};
 use loopwright::types::{Diagnostic, RunStatus};
 use loopwright::view::{Paint, escape, escape_json, escape_lines, timestamp};
-use loopwright::{Approval, approvals as waiting};
+use loopwright::{Approval, InDoubt, waiting};
 use serde::Serialize;
 
 /// A question as `--json` prints it: public, stable names.
@@ -30,6 +30,62 @@ struct ApprovalOut<'a> {
     answered: bool,
 }
 
+/// A call in doubt as `--json` prints it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DoubtOut<'a> {
+    run: &'a str,
+    run_status: &'a str,
+    call: u32,
+    name: &'a str,
+    request: Option<&'a Json>,
+    since: String,
+    program: &'a str,
+    line: Option<u32>,
+    column: Option<u32>,
+    decided: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum FoundOut<'a> {
+    Question(ApprovalOut<'a>),
+    Doubt(DoubtOut<'a>),
+}
+
+/// What waits for somebody.
+enum Found {
+    Question(Approval),
+    Doubt(InDoubt),
+}
+
+impl Found {
+    fn out<'a>(&'a self, how: &'a str) -> FoundOut<'a> {
+        match self {
+            Self::Question(approval) => FoundOut::Question(out(how, approval)),
+            Self::Doubt(doubt) => FoundOut::Doubt(DoubtOut {
+                run: doubt.run.as_str(),
+                run_status: how,
+                call: doubt.call.0,
+                name: &doubt.name,
+                request: doubt.request.as_ref(),
+                since: timestamp(doubt.since),
+                program: &doubt.program,
+                line: doubt.position.map(|at| at.line),
+                column: doubt.position.map(|at| at.column),
+                decided: doubt.decision.is_some(),
+            }),
+        }
+    }
+
+    fn block(&self, paint: Paint, how: &str) -> String {
+        match self {
+            Self::Question(approval) => block(paint, how, approval),
+            Self::Doubt(doubt) => doubt_block(paint, how, doubt),
+        }
+    }
+}
+
 /// Lists them, oldest run last.
 ///
 /// # Errors
@@ -43,13 +99,17 @@ pub fn approvals(terminal: &Terminal, args: &Approvals) -> Result<u8, Failure> {
     let mut found = Vec::new();
     for row in rows {
         match waiting(&store, &row.id) {
-            Ok(all) => found.extend(all.into_iter().map(|approval| (how(&row), approval))),
+            Ok(all) => {
+                let questions = all.approvals.into_iter().map(Found::Question);
+                let both = questions.chain(all.doubts.into_iter().map(Found::Doubt));
+                found.extend(both.map(|it| (how(&row), it)));
+            }
             Err(error) if args.run.is_some() => return Err(error.diagnostic().into()),
             Err(error) => warn(terminal, &error.diagnostic()),
         }
     }
     if args.json {
-        let out: Vec<ApprovalOut<'_>> = found.iter().map(|(how, it)| out(how, it)).collect();
+        let out: Vec<FoundOut<'_>> = found.iter().map(|(how, it)| it.out(how)).collect();
         let text = serde_json::to_string(&out).expect("it has text keys only");
         return terminal.out(&format!("{}\n", escape_json(&text))).map(|()| 0);
     }
@@ -58,7 +118,7 @@ pub fn approvals(terminal: &Terminal, args: &Approvals) -> Result<u8, Failure> {
         return Ok(0);
     }
     let paint = terminal.paint_out();
-    let shown: Vec<String> = found.iter().map(|(how, it)| block(paint, how, it)).collect();
+    let shown: Vec<String> = found.iter().map(|(how, it)| it.block(paint, how)).collect();
     terminal.out(&shown.join("\n")).map(|()| 0)
 }
 
@@ -118,7 +178,7 @@ pub fn block(paint: Paint, how: &str, approval: &Approval) -> String {
     if let Some(answer) = answer {
         let answer = match answer {
             PersonAnswer::Given { value, .. } => escape_json(value.text()).into_owned(),
-            PersonAnswer::Rejected { .. } => "rejected".to_owned(),
+            PersonAnswer::Rejected { .. } | PersonAnswer::Decided { .. } => "rejected".to_owned(),
         };
         text.push_str(&format!("  answered {answer}: taken when the run goes on\n"));
         return text + &format!("  {}\n", paint.dim(&format!("loopwright resume {run}")));
@@ -132,6 +192,33 @@ pub fn block(paint: Paint, how: &str, approval: &Approval) -> String {
         text.push_str(&format!("  {}\n", paint.dim(&format!("loopwright approve {run} {call}"))));
     }
     text + &format!("  {}\n", paint.dim(&format!("loopwright reject {run} {call}")))
+}
+
+/// A call in doubt, and what can be said of it.
+fn doubt_block(paint: Paint, how: &str, doubt: &InDoubt) -> String {
+    let InDoubt { run, call, name, request, since, program, position, decision } = doubt;
+    let day = timestamp(*since)[..19].replace('T', " ");
+    let place = position.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
+    let mut text = format!("{}  call {call}  {}\n", paint.bold(run.as_str()), paint.yellow(how));
+    text.push_str(&format!("  since {day} UTC, {}{place}\n", escape(program)));
+    let head = format!("! in doubt: {} was sent, and nothing is known of its result", escape(name));
+    text.push_str(&format!("  {}\n", paint.bold(&head)));
+    if let Some(request) = request {
+        text.push_str(&format!("    {}\n", escape(&loopwright::view::preview_json(request, 300))));
+    }
+    if decision.is_some() {
+        text.push_str("  decided: taken when the run goes on\n");
+        return text + &format!("  {}\n", paint.dim(&format!("loopwright resume {run}")));
+    }
+    for (option, meaning) in [
+        ("--repeat", "it was not done"),
+        ("--value JSON", "it was, with this result"),
+        ("--fail", "give it up"),
+    ] {
+        let line = format!("loopwright decide {run} {call} {option}");
+        text.push_str(&format!("  {}  {meaning}\n", paint.dim(&line)));
+    }
+    text
 }
 
 /// JSON as people read it.

@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::{Receipt, RunRow, Store};
 use loopwright::protocol::Json;
 use loopwright::types::{CallId, Code, Diagnostic};
-use loopwright::{Approval, approvals};
+use loopwright::{Approval, waiting};
 use std::path::Path;
 
 /// Answers yes, or one of the choices.
@@ -71,7 +71,7 @@ fn question(
 ) -> Result<(RunRow, Approval), Failure> {
     let store = open(terminal, given)?;
     let row = store.find(run).map_err(|error| error.diagnostic())?;
-    let mut all = approvals(&store, &row.id).map_err(|error| error.diagnostic())?;
+    let mut all = waiting(&store, &row.id).map_err(|error| error.diagnostic())?.approvals;
     let (run, count) = (&row.id, all.len());
     let unknown = |message: String, hint: &str| {
         Failure::from(Diagnostic::new(Code::QUESTION_UNKNOWN, message).hint(hint))
