@@ -12,7 +12,7 @@ use crate::prefix::Prefixes;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
-    RunStart, Subagent, Tool,
+    RunStart, Subagent, Tool, Work,
 };
 use loopwright_types::{Attempt, CallId, GuestId, Micros, Reason, RunId, Usage};
 use std::collections::{HashMap, VecDeque};
@@ -53,6 +53,8 @@ pub struct Engine {
     /// Unsettled calls that wait for something outside the run.
     pub(crate) parked: usize,
     pub(crate) ending: Option<Ending>,
+    /// Whether the operator asked for a pause: nothing new begins.
+    pub(crate) pausing: bool,
     pub(crate) out: Vec<Command>,
     start: Option<Box<RunStart>>,
     /// The attempt whose end is being looked at and not written yet, and what it used.
@@ -125,6 +127,7 @@ impl Engine {
             active: 0,
             parked: 0,
             ending: None,
+            pausing: false,
             out: Vec::new(),
             start: Some(Box::new(start)),
             ending_of: None,
@@ -182,6 +185,10 @@ impl Engine {
             Event::CancelRequested { now } => {
                 self.tick(now);
                 self.cancel_run();
+            }
+            Event::PauseRequested { now } => {
+                self.tick(now);
+                self.pause_run();
             }
         }
         self.schedule();
@@ -305,6 +312,9 @@ impl Engine {
                 let unsent = Outcome::Failed(crate::cancel::failure(Reason::Cancelled).not_sent());
                 return self.on_ended(id, attempt, unsent, Usage::default());
             }
+            if !restored && self.pausing && matches!(dispatch.work, Work::Approve(_)) {
+                return self.put_off(id);
+            }
         }
         if !restored {
             self.out.push(command);
@@ -332,6 +342,7 @@ impl Engine {
     fn turn_guests(&mut self) {
         while self.turning.is_none()
             && self.ending.is_none()
+            && !self.pausing
             && let Some(id) = self.ready.pop_front()
         {
             let guest = &self.guests[id.0 as usize];

@@ -185,6 +185,7 @@ impl Engine {
     /// Writes the last entry when every attempt has ended, or parks when nothing inside the run can
     /// move any more.
     pub(crate) fn try_to_finish(&mut self) {
+        self.try_to_pause();
         if self.ending.is_none() && self.parked > 0 && !self.anything_moves() {
             let error = self.park_reason();
             let status = RunStatus::Parked;
@@ -262,8 +263,10 @@ impl Engine {
             Diagnostic::new(Code::PARKED, "the operator's budget is spent: the run waits")
                 .hint("raise `budget.tokens` or `budget.usd_micros`")
         } else {
-            Diagnostic::new(Code::PARKED, "the run waits for a person's approval")
-                .hint("run it on a terminal to answer")
+            Diagnostic::new(Code::PARKED, "the run waits for a person's approval").hint(format!(
+                "`loopwright approve {run}` or `loopwright reject {run}`, then `loopwright resume {run}`",
+                run = self.run
+            ))
         };
         let name = &self.guests[parked.guest.0 as usize].name;
         Some(match parked.position {

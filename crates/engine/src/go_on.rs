@@ -71,8 +71,9 @@ impl Engine {
         self.tick(entry.now);
         self.append(Entry::Resumed(Box::new(entry.clone())));
         self.ledger.set_ceilings(entry.tokens, entry.usd_micros);
-        let waits = |status| matches!(status, RunStatus::Parked | RunStatus::Cancelled);
+        let waits = |status: RunStatus| status.waits() || status == RunStatus::Cancelled;
         self.ending.take_if(|ending| ending.external || waits(ending.status));
+        self.pausing = false;
         self.gates.iter_mut().for_each(crate::gate::Gate::resumed);
         for (id, attempt) in &entry.lost {
             if self.is_active(*id, *attempt) {

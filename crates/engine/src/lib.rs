@@ -25,6 +25,7 @@ mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
 mod past; // a run's journal read back
+mod pause; // the run waits because somebody wants it to
 mod prefix; // siblings that share a cached prefix
 mod replay; // re-execution of a journalled run
 mod restore; // an entry becomes what caused it

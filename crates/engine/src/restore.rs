@@ -7,7 +7,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, EndEntry, Entry, Json, Outcome, Progress, RunFinish, SettleEntry,
     StartEntry, StepEntry, TurnEntry, Work,
 };
-use loopwright_types::{Attempt, CallId, GuestId, RunStatus, Usage};
+use loopwright_types::{Attempt, CallId, GuestId, Usage};
 
 impl Engine {
     /// Does again what caused this entry. Where nothing can have caused it nothing is done, and the comparison says
@@ -41,6 +41,7 @@ impl Engine {
                 }
             }
             Entry::CancelRequested { .. } => self.cancel_run(),
+            Entry::PauseRequested { .. } => self.pause_run(),
             Entry::RunFinished(finish) => self.redo_finish(finish),
             Entry::Resumed(resumed) => self.resume_from(resumed),
             Entry::Decided(decided) => self.decide(decided.call, decided.decision.clone()),
@@ -131,7 +132,8 @@ impl Engine {
             }
             CallKind::Model => {
                 let task = self.step_state(id).task;
-                let (Some(gate), Work::Model(request)) = (self.step_state(id).gate, self.step_work(id))
+                let (Some(gate), Work::Model(request)) =
+                    (self.step_state(id).gate, self.step_work(id))
                 else {
                     return;
                 };
@@ -197,12 +199,12 @@ impl Engine {
     }
 
     fn redo_finish(&mut self, finish: &RunFinish) {
-        let waits = finish.status == RunStatus::Parked;
-        if waits && self.ending.is_none() {
+        if finish.status.waits() && self.ending.is_none() {
             let (status, error) = (finish.status, finish.error.clone());
             self.ending =
                 Some(Ending { status, result: None, error, external: false, written: false });
-        } else if self.ending.is_none() && !self.guests.is_empty() && self.guest_is_done(GuestId(0)) {
+        } else if self.ending.is_none() && !self.guests.is_empty() && self.guest_is_done(GuestId(0))
+        {
             self.guest_done(GuestId(0));
         }
         if self.ending.as_ref().is_some_and(|ending| !ending.written) {

@@ -2,8 +2,8 @@
 //! derived from these, and replay needs nothing else.
 
 use crate::{
-    CallKind, DecideEntry, Json, Model, Outcome, ProgramText, Progress, ResumeEntry, Subagent, Tool,
-    WorktreeReport,
+    CallKind, DecideEntry, Json, Model, Outcome, ProgramText, Progress, ResumeEntry, Subagent,
+    Tool, WorktreeReport,
 };
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
@@ -151,6 +151,11 @@ pub enum Entry {
     },
     /// The operator asked for the end.
     CancelRequested {
+        /// When.
+        now: Micros,
+    },
+    /// The operator asked the run to wait: what is under way ends, nothing new begins.
+    PauseRequested {
         /// When.
         now: Micros,
     },
@@ -445,6 +450,7 @@ impl Entry {
             Self::Unhandled { .. } => "unhandled",
             Self::GuestEnded { .. } => "guest_ended",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::PauseRequested { .. } => "pause_requested",
             Self::RunFinished(_) => "run_finished",
             Self::GuestStopped { .. } => "guest_stopped",
             Self::Resumed(_) => "resumed",
@@ -472,7 +478,8 @@ impl Entry {
             | Self::Progressed { now, .. }
             | Self::ScopeCancelled { now, .. }
             | Self::GuestStopped { now, .. }
-            | Self::CancelRequested { now } => *now,
+            | Self::CancelRequested { now }
+            | Self::PauseRequested { now } => *now,
             Self::GuestStarted { .. }
             | Self::Phase { .. }
             | Self::Dropped { .. }

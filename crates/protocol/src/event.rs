@@ -78,6 +78,11 @@ pub enum Event {
         /// The host's clock.
         now: Micros,
     },
+    /// The operator wants the run to wait: what is under way may end, nothing new begins.
+    PauseRequested {
+        /// The host's clock.
+        now: Micros,
+    },
 }
 
 /// How an attempt ended.

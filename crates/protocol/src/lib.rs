@@ -2,6 +2,7 @@
 //! guest turns, call requests. The only room that knows their serialised form.
 //! Not here: storage (`journal`), decisions (`engine`).
 
+mod answer; // what people answer from other processes
 mod command; // what the engine asks of its host
 mod entry; // what is journalled
 mod event; // what the host tells the engine
@@ -14,6 +15,7 @@ mod tool; // a tool as plain data
 mod turn; // one settle-and-pump of one guest
 mod worktree; // git worktrees as plain data
 
+pub use answer::PersonAnswer;
 pub use command::{Command, Dispatch, Feedback, TaskWork, TimerId, Work};
 pub use entry::{
     CallEntry, EndEntry, Entry, FORMAT_VERSION, LogEntry, RunFinish, RunStart, SettleEntry,

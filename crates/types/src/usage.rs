@@ -89,6 +89,8 @@ pub enum RunStatus {
     Failed,
     /// Waits for something outside: a raised ceiling, a person.
     Parked,
+    /// Stopped for a while on request: what was under way was let finish, nothing new was begun.
+    Paused,
     /// Stopped on request.
     Cancelled,
 }
@@ -102,8 +104,14 @@ impl RunStatus {
             Self::Degraded => "degraded",
             Self::Failed => "failed",
             Self::Parked => "parked",
+            Self::Paused => "paused",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether the run waits for something or somebody and goes on when it is resumed.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Parked | Self::Paused)
     }
 
     /// The command line's exit code for a run that ended this way.
@@ -112,7 +120,7 @@ impl RunStatus {
             Self::Complete => 0,
             Self::Failed | Self::Running => 1,
             Self::Degraded => 3,
-            Self::Parked => 4,
+            Self::Parked | Self::Paused => 4,
             Self::Cancelled => 130,
         }
     }
