@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &["host", "protocol", "types"]),
     ("acp", &["host", "protocol", "types"]),
     ("worktrees", &["protocol", "types"]),
+    ("disk", &[]),
     ("fakes", &[]),
     ("interpreter", &["types", "host", "protocol"]),
     ("engine", &["protocol", "schema", "host", "types", "agent"]),
