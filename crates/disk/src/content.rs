@@ -71,14 +71,14 @@ impl Content {
     /// A sync that failed: what waited is kept or lost, now and for good, though processes go on seeing it.
     pub fn sync_badly(&mut self, random: &mut Random) {
         let pending = std::mem::take(&mut self.pending);
-        lose(pending, &mut self.durable, random);
+        lose(&pending, &mut self.durable, random);
     }
 
     /// The system ends; `power` loses what was not synced.
     pub fn crash(&mut self, power: bool, random: &mut Random) {
         let pending = std::mem::take(&mut self.pending);
         if power {
-            lose(pending, &mut self.durable, random);
+            lose(&pending, &mut self.durable, random);
         } else {
             self.durable.clone_from(&self.seen);
         }
@@ -141,7 +141,7 @@ fn sectors(at: usize, length: usize) -> impl Iterator<Item = std::ops::Range<usi
 }
 
 /// Writes that were not synced meet a power failure.
-fn lose(pending: Vec<Change>, durable: &mut Vec<u8>, random: &mut Random) {
+fn lose(pending: &[Change], durable: &mut Vec<u8>, random: &mut Random) {
     match random.below(6) {
         0 => {}
         1 => pending.iter().for_each(|change| change.apply(durable)),
@@ -154,7 +154,7 @@ fn lose(pending: Vec<Change>, durable: &mut Vec<u8>, random: &mut Random) {
         }
         // In any order: a later write may be there and an earlier one not.
         _ => {
-            for change in &pending {
+            for change in pending {
                 match random.below(4) {
                     0 | 1 => change.apply(durable),
                     2 => change.tear(durable, random),

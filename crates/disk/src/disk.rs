@@ -62,9 +62,26 @@ impl Disk {
         self.state().take_done()
     }
 
+    /// Syncs the directory, for a program that does so beside SQLite. A function of its own, so that it can be
+    /// handed on; it does nothing once the disk is dropped.
+    pub fn directory(&self) -> impl Fn() -> std::io::Result<()> + Send + Sync + 'static + use<> {
+        let state = Arc::downgrade(&self.state);
+        move || {
+            let Some(state) = state.upgrade() else { return Ok(()) };
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.sync_directory().map_err(|_| std::io::Error::other("the disk is dead"))
+        }
+    }
+
     /// Whether the plan's crash has come.
     pub fn is_dead(&self) -> bool {
         self.state().dead
+    }
+
+    /// Whether the plan's crash or its fault has come.
+    pub fn has_failed(&self) -> bool {
+        let state = self.state();
+        state.dead || state.faulted
     }
 
     /// Ends every process and starts the system again; what was open is dead and only good for closing. The

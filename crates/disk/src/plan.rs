@@ -60,6 +60,8 @@ pub enum Operation {
     Truncate,
     /// A file is synced.
     Sync,
+    /// The directory is synced, other than with the first sync of a new log.
+    SyncDirectory,
     /// A file is made.
     Create,
     /// A file is removed.

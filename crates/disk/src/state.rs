@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub operations: u64,
     /// The plan's crash has come.
     pub dead: bool,
+    /// The plan's fault has come.
+    pub faulted: bool,
     /// What was done since somebody last took it.
     done: Vec<(Operation, Node)>,
     names: Names,
@@ -62,6 +64,7 @@ impl State {
             plan: Plan::default(),
             operations: 0,
             dead: false,
+            faulted: false,
             done: Vec::new(),
             names: Names::default(),
             files: HashMap::new(),
@@ -107,7 +110,7 @@ impl State {
 
     fn end_processes(&mut self) {
         self.plan = Plan { lie: self.plan.lie, ..Plan::default() };
-        self.dead = false;
+        (self.dead, self.faulted) = (false, false);
         let ended = self.open.drain();
         self.ghosts.extend(ended.filter_map(|(handle, open)| Some((handle, open.shared?))));
         for file in self.files.values_mut() {
@@ -157,6 +160,7 @@ impl State {
             .is_some_and(|(from, what)| what == fault && self.operations >= from && !self.dead);
         if due {
             self.plan.fault = None;
+            self.faulted = true;
         }
         due
     }
@@ -250,6 +254,14 @@ impl State {
         if sync {
             self.sync_names();
         }
+        Ok(())
+    }
+
+    pub fn sync_directory(&mut self) -> Result<(), c_int> {
+        if self.count(Operation::SyncDirectory, 0)? {
+            return Err(ffi::SQLITE_IOERR_DIR_FSYNC);
+        }
+        self.sync_names();
         Ok(())
     }
 

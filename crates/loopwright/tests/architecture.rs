@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "simulator",
         &["engine", "host", "interpreter", "program", "protocol", "schema", "subagents", "types"],
     ),
+    ("crash", &["disk", "engine", "host", "journal", "protocol", "simulator", "types"]),
     (
         "loopwright",
         &[
