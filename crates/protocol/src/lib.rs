@@ -8,6 +8,7 @@ mod event; // what the host tells the engine
 mod json; // JSON text that is passed on unread
 mod model; // what is asked of a model, and its answer
 mod request; // what a guest's call asks for
+mod resume; // another process goes on with a run
 mod subagent; // a subagent definition as plain data
 mod tool; // a tool as plain data
 mod turn; // one settle-and-pump of one guest
@@ -28,6 +29,7 @@ pub use request::{
     ApproveRequest, Budget, CallKind, Fallback, Request, SleepRequest, TaskRequest, ToolRequest,
     WorkflowRequest,
 };
+pub use resume::{DecideEntry, Decision, ResumeEntry};
 pub use subagent::Subagent;
 pub use tool::Tool;
 pub use turn::{

@@ -97,6 +97,7 @@ codes! {
     512 UNSUPPORTED "an option or call that this version does not support";
     513 APPROVAL_REJECTED "nobody approved";
     514 CALL_LIMIT "the run's limit on calls was reached";
+    516 IN_DOUBT "a call was sent and nothing is known of its result";
     // 06xx: subagents.
     601 SUBAGENT_UNKNOWN "a subagent is not defined";
     602 DEFINITION_INVALID "a subagent definition cannot be read";

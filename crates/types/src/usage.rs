@@ -38,6 +38,17 @@ impl Usage {
         self.usd_micros = self.usd_micros.saturating_add(other.usd_micros);
     }
 
+    /// What is left of this without the other; `None` where the other has more of anything.
+    pub fn less(self, other: Self) -> Option<Self> {
+        Some(Self {
+            input_tokens: self.input_tokens.checked_sub(other.input_tokens)?,
+            output_tokens: self.output_tokens.checked_sub(other.output_tokens)?,
+            cache_read_tokens: self.cache_read_tokens.checked_sub(other.cache_read_tokens)?,
+            cache_write_tokens: self.cache_write_tokens.checked_sub(other.cache_write_tokens)?,
+            usd_micros: self.usd_micros.checked_sub(other.usd_micros)?,
+        })
+    }
+
     /// Input and output tokens together.
     pub fn tokens(self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
