@@ -49,6 +49,8 @@ pub(crate) fn entry(run: &RunId, place: u64, random: &mut Random) -> Entry {
         }
         2 => Entry::Called(Box::new(CallEntry {
             call,
+            now,
+            due: None,
             guest: GuestId(0),
             turn: TurnId(0),
             slot: Slot(call.0),
@@ -69,6 +71,7 @@ pub(crate) fn entry(run: &RunId, place: u64, random: &mut Random) -> Entry {
                 now,
                 outcome: Outcome::Done(Json::of(&value)),
                 attempts: 1,
+                attempt: None,
                 subagent: None,
                 usage: Usage { input_tokens: place, ..Usage::default() },
                 started: None,

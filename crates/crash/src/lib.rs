@@ -7,6 +7,7 @@
 
 mod entries; // entries to write
 pub mod journal; // the journal alone
+pub mod run; // whole runs
 mod search; // many seeds
 
 pub use search::{Found, search};
