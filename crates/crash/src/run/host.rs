@@ -5,7 +5,7 @@ use super::work::{Key, latency, outcome};
 use loopwright_disk::Disk;
 use loopwright_host::RunHost;
 use loopwright_journal::{Error, Store, Writer};
-use loopwright_protocol::{Command, Dispatch, Entry, Event, Outcome, TimerId};
+use loopwright_protocol::{Command, Dispatch, Entry, Event, Outcome, TimerId, Work};
 use loopwright_simulator::{Queue, Random};
 use loopwright_types::{Attempt, CallId, Code, Diagnostic, Failure, Micros, Reason, Usage};
 use std::cell::RefCell;
@@ -209,6 +209,11 @@ impl<'d> Host<'d> {
         let (now, life) = (world.now, world.life);
         let asked = &world.books.asked[number];
         let (call, attempt, of) = (asked.call, asked.attempt, asked.life);
+        // Looking a program up uses nothing.
+        let usage = match asked.work {
+            Work::LoadProgram { .. } => Usage::default(),
+            _ => Usage { input_tokens: 3, output_tokens: 2, ..Usage::default() },
+        };
         // What was asked in a life before comes to nobody, or late.
         if of != life && !world.random.chance(0.3) {
             return None;
@@ -216,7 +221,6 @@ impl<'d> Host<'d> {
         if of == life && !again && self.active.remove(&(call, attempt)).is_some() {
             self.given.push((number, None));
         }
-        let usage = Usage { input_tokens: 3, output_tokens: 2, ..Usage::default() };
         Some(Event::Ended { call, attempt, outcome, usage, now })
     }
 

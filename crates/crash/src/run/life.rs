@@ -130,7 +130,15 @@ impl Life<'_> {
             races: self.program.expected.is_none(),
         };
         let mut finish = None;
+        let trace = std::env::var_os("LOOPWRIGHT_CRASH_TRACE").is_some();
+        if trace {
+            println!("life {}", world.borrow().life);
+            entries.iter().for_each(|entry| println!("  read {}", text(entry)));
+        }
         let mut observe = |entry: &Entry| {
+            if trace {
+                println!("  made {}", text(entry));
+            }
             if let Entry::RunFinished(end) = entry {
                 finish = Some(end.clone());
             }
@@ -195,4 +203,8 @@ fn resume(
         resume.decide(doubt.call, decision);
     }
     Ok(resume.finish())
+}
+
+fn text(entry: &Entry) -> String {
+    String::from_utf8_lossy(&entry.encode()).into_owned()
 }
