@@ -63,11 +63,6 @@ impl Past {
         }
     }
 
-    /// Whether a turn waits that was stopped with its run.
-    pub fn has_stopped_report(&self) -> bool {
-        self.report.as_ref().is_some_and(|report| report.stopped)
-    }
-
     /// Everything that the engine made and the journal does not have.
     pub fn take_made(&mut self) -> impl Iterator<Item = Entry> {
         std::mem::take(&mut self.made).into_iter()
