@@ -34,6 +34,7 @@ pub use host::SimHost;
 pub use mock::MockPlans;
 pub use pen::Pen;
 pub use plan::{Latency, OnCancel, Plan, Plans, echo};
+pub use queue::Queue;
 pub use random::Random;
 pub use script::Step;
 pub use simulation::{Faults, START, Setup, Simulated, Simulation, Stopped, subagent};
