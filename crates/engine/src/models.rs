@@ -37,7 +37,8 @@ impl Engine {
         self.gate_of(step); // what waits for a sibling waits for the provider too
         let least = self.options.cache_prefix_bytes;
         match prefix {
-            Some((prefix, bytes)) if bytes as u64 >= least => {
+            // What went out when is known already where a run is restored.
+            Some((prefix, bytes)) if bytes as u64 >= least && self.past.is_none() => {
                 if self.prefixes.may_go(prefix, step, self.now) {
                     self.queue_model(step);
                 }
@@ -50,7 +51,9 @@ impl Engine {
     pub(crate) fn queue_model(&mut self, step: CallId) {
         self.calls[step.0 as usize].state = State::Queued;
         let gate = self.gate_of(step);
-        self.gates[gate].push(step);
+        if self.past.is_none() {
+            self.gates[gate].push(step);
+        }
     }
 
     fn model_of(&self, step: CallId) -> Arc<Model> {
@@ -343,8 +346,7 @@ impl Engine {
             return self.settle(step, Outcome::Failed(failure));
         }
         if self.gates[gate].is_down() {
-            // The provider's trouble, not the request's: it waits without using up its tries, and at least as long
-            // as it was told to.
+            // The provider's trouble, not the request's: it waits, no shorter than told, and uses up no tries.
             let Some(asked) = asked_wait(&failure) else {
                 self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, None);
                 return self.queue_model(step);
@@ -373,7 +375,8 @@ impl Engine {
     ) {
         self.model_gave_nothing(step); // siblings do not wait for its wait
         let at = self.now.after(wait);
-        self.calls[step.0 as usize].state = State::Backoff;
+        let call = &mut self.calls[step.0 as usize];
+        (call.state, call.retry_at) = (State::Backoff, Some(at));
         self.release_slot(self.step_state(step).task); // others may use it meanwhile
         self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(step), at });
@@ -412,7 +415,7 @@ impl Engine {
     fn within_time(&self, task: CallId, wait: Micros) -> Micros {
         let started = self.calls[task.0 as usize].started;
         let left = self.timeout(task).zip(started).map(|(timeout, started)| {
-            started.after(timeout).after(self.task(task).excused).since(self.now)
+            started.after(timeout).after(self.uncounted(task)).since(self.now)
         });
         left.map_or(wait, |left| wait.min(Micros(left.0 / 10 * 9)))
     }

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &["host", "protocol", "schema", "types"]),
     ("acp", &["host", "protocol", "types"]),
     ("worktrees", &["protocol", "types"]),
+    ("disk", &[]),
     ("fakes", &[]),
     ("interpreter", &["types", "host", "protocol"]),
     ("engine", &["protocol", "schema", "host", "types", "agent"]),
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "simulator",
         &["engine", "host", "interpreter", "program", "protocol", "schema", "subagents", "types"],
     ),
+    ("crash", &["disk", "engine", "host", "journal", "protocol", "simulator", "types"]),
     (
         "loopwright",
         &[
@@ -83,6 +85,7 @@ fn root() -> PathBuf {
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(root())
         .output()
         .unwrap();
