@@ -131,7 +131,8 @@ impl Engine {
             }
             CallKind::Model => {
                 let task = self.step_state(id).task;
-                let (Some(gate), Work::Model(request)) = (self.step_state(id).gate, self.step_work(id))
+                let (Some(gate), Work::Model(request)) =
+                    (self.step_state(id).gate, self.step_work(id))
                 else {
                     return;
                 };
@@ -176,7 +177,8 @@ impl Engine {
         // The steps of a task whose time is up are cancelled before it settles.
         let cancelled = |failure: &Failure| failure.reason == Reason::Cancelled;
         let by_task = matches!(&settled.outcome, Outcome::Failed(failure) if cancelled(failure));
-        if let (true, None, Some(task)) = (by_task, settled.attempt, self.calls[id.0 as usize].parent())
+        if let (true, None, Some(task)) =
+            (by_task, settled.attempt, self.calls[id.0 as usize].parent())
             && self.is_open(task)
         {
             return self.time_is_up(task);
@@ -210,7 +212,8 @@ impl Engine {
             let (status, error) = (finish.status, finish.error.clone());
             self.ending =
                 Some(Ending { status, result: None, error, external: false, written: false });
-        } else if self.ending.is_none() && !self.guests.is_empty() && self.guest_is_done(GuestId(0)) {
+        } else if self.ending.is_none() && !self.guests.is_empty() && self.guest_is_done(GuestId(0))
+        {
             self.guest_done(GuestId(0));
         }
         if self.ending.as_ref().is_some_and(|ending| !ending.written) {

@@ -243,7 +243,9 @@ impl Engine {
             // Whether a provider is back is asked with the host's own patience.
             Some(task) if self.is_excused(task) => None,
             Some(task) => self.time_left(task),
-            None => timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now)),
+            None => {
+                timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now))
+            }
         };
         if first {
             self.set_deadline(id, timeout);
@@ -287,7 +289,13 @@ impl Engine {
     }
 
     /// An attempt that is wanted ended.
-    pub(crate) fn take_end(&mut self, id: CallId, attempt: Attempt, outcome: Outcome, usage: Usage) {
+    pub(crate) fn take_end(
+        &mut self,
+        id: CallId,
+        attempt: Attempt,
+        outcome: Outcome,
+        usage: Usage,
+    ) {
         self.ending_of = Some((id, attempt, usage));
         match (self.calls[id.0 as usize].kind, outcome) {
             (CallKind::Model, outcome) => self.model_ended(id, attempt, outcome, usage),
@@ -320,7 +328,15 @@ impl Engine {
         usage: Usage,
         retry_at: Option<Micros>,
     ) {
-        self.end_attempt(EndEntry { call, attempt, now: self.now, outcome, usage, retry_at, answer: None });
+        self.end_attempt(EndEntry {
+            call,
+            attempt,
+            now: self.now,
+            outcome,
+            usage,
+            retry_at,
+            answer: None,
+        });
     }
 
     fn end_attempt(&mut self, entry: EndEntry) {

@@ -1,9 +1,9 @@
 //! One simulated run: what goes in, what came out.
 
 use crate::books::Books;
+use crate::host::World;
 use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
-use crate::host::World;
 use crate::{Random, SimHost, audit};
 use loopwright_engine::{Engine, drive};
 use loopwright_host::Guests;
@@ -246,6 +246,9 @@ impl Simulated {
         let violations = audit::audit(&entries, &books, ended.as_ref().ok().copied());
         books.violations.extend(violations);
         let violations = books.violations.join("\n  ");
+        if !violations.is_empty() && std::env::var_os("LOOPWRIGHT_SIMULATOR_SEED").is_some() {
+            entries.iter().for_each(|entry| println!("{entry:?}"));
+        }
         assert!(violations.is_empty(), "seed {seed}: broken promises:\n  {violations}");
         Self { ended, entries, durable, books, elapsed }
     }

@@ -82,10 +82,9 @@ fn processes_of_attempts_without_an_end_are_named() {
 #[test]
 fn a_cancelled_run_and_a_parked_one_go_on_when_they_are_resumed() {
     let plans = |_: &Dispatch, _: &mut Random| {
-        Plan::done("ok").after_ms(100).using(loopwright_types::Usage {
-            output_tokens: 5,
-            ..Default::default()
-        })
+        Plan::done("ok")
+            .after_ms(100)
+            .using(loopwright_types::Usage { output_tokens: 5, ..Default::default() })
     };
     let cancelled = |simulation: Simulation| {
         simulation.setup(|setup| setup.cancel_after = Some(Micros::from_millis(150)))

@@ -44,7 +44,9 @@ fn plans(dispatch: &Dispatch, _: &mut Random) -> Plan {
         Work::Worktree(WorktreeWork::Create) => {
             Plan::done(json!({ "path": "/w", "branch": "b", "base": "c" })).after_ms(4)
         }
-        Work::Worktree(WorktreeWork::Finish(_)) => Plan::done(json!({ "changed": false })).after_ms(4),
+        Work::Worktree(WorktreeWork::Finish(_)) => {
+            Plan::done(json!({ "changed": false })).after_ms(4)
+        }
         Work::Tool { name, .. } => Plan::done(name.as_str()).after_ms(6),
         Work::Approve(_) => Plan::done(true).after_ms(8),
         Work::ResolveModel { name } => {
@@ -80,7 +82,10 @@ fn outage() -> Simulation {
         }
         plans(dispatch, random)
     };
-    with_models().set("provider.breaker_failures", "2").set("task.backoff_ms", "3").timed_plans(plans)
+    with_models()
+        .set("provider.breaker_failures", "2")
+        .set("task.backoff_ms", "3")
+        .timed_plans(plans)
 }
 
 fn external() -> Simulation {
@@ -106,14 +111,16 @@ fn kinds() -> Vec<Kind> {
         kind("a deadline that passes", plain, || {
             Step::deadline(12, Step::seq([Step::task("a"), Step::task("b"), Step::task("c")]))
         }),
-        kind("retries", plain, || Step::all([Step::task("flaky"), Step::task("a"), Step::task("flaky")])),
-        kind("re-asks", plain, || {
-            Step::task("n").with("schema", json!({ "type": "integer" }))
+        kind("retries", plain, || {
+            Step::all([Step::task("flaky"), Step::task("a"), Step::task("flaky")])
         }),
+        kind("re-asks", plain, || Step::task("n").with("schema", json!({ "type": "integer" }))),
         kind("fallbacks", plain, || {
             Step::all([
                 Step::task("fails").with("fallback", json!({ "value": 1 })),
-                Step::catch(Step::task("fails").with("fallback", json!({ "subagent": "general-purpose" }))),
+                Step::catch(
+                    Step::task("fails").with("fallback", json!({ "subagent": "general-purpose" })),
+                ),
             ])
         }),
         kind("budgets", plain, || {
@@ -136,7 +143,9 @@ fn kinds() -> Vec<Kind> {
             Step::all([
                 Step::task("a").with("tools", json!(["grep"])),
                 Step::task("b").with("tools", json!([])),
-                Step::task("c").with("tools", json!(["grep"])).with("schema", json!({ "type": "integer" })),
+                Step::task("c")
+                    .with("tools", json!(["grep"]))
+                    .with("schema", json!({ "type": "integer" })),
             ])
         }),
         kind("a model that has to be looked up", with_models, || {
@@ -156,7 +165,8 @@ fn kinds() -> Vec<Kind> {
             ])
         }),
         kind("a provider that is down", outage, || {
-            let ask = |prompt: usize| Step::task(&prompt.to_string()).with("tools", json!(["grep"]));
+            let ask =
+                |prompt: usize| Step::task(&prompt.to_string()).with("tools", json!(["grep"]));
             Step::all((0..4).map(ask))
         }),
     ]
@@ -190,7 +200,9 @@ fn a_run_goes_on_from_every_entry_of_its_journal_and_ends_the_same() {
                 let run = run.unwrap_or_else(|error| panic!("{place}: {}", error.diagnostic()));
                 // Who wins a race is a matter of time, and the time it took to go on is in it.
                 let races = kind.name.contains("race") || kind.name.contains("deadline");
-                let seen = |run: &Simulated| if races { (result(run).0, Value::Null) } else { result(run) };
+                let seen = |run: &Simulated| {
+                    if races { (result(run).0, Value::Null) } else { result(run) }
+                };
                 assert_eq!(seen(&run), seen(&whole), "{place}");
                 let resumed = run.entries.iter().filter(|e| matches!(e, Entry::Resumed(_))).count();
                 assert_eq!(resumed, 1, "{place}");

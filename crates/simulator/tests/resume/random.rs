@@ -55,7 +55,8 @@ fn random_runs_go_on_after_random_crashes_and_keep_every_promise() {
 /// Runs a single seed, for looking at one that failed.
 #[test]
 fn the_seed_asked_for_goes_on() {
-    if let Some(seed) = std::env::var("LOOPWRIGHT_SIMULATOR_SEED").ok().and_then(|n| n.parse().ok()) {
+    if let Some(seed) = std::env::var("LOOPWRIGHT_SIMULATOR_SEED").ok().and_then(|n| n.parse().ok())
+    {
         try_seed(seed);
     }
 }
