@@ -257,7 +257,10 @@ impl Engine {
             names.join(", ")
         );
         let diagnostic = Diagnostic::new(Code::IN_DOUBT, message)
-            .hint("look whether it was done; then say so, have it repeated, or give it up");
+            .hint(format!(
+                "look whether it was done, then say so: `loopwright decide {} <call>` with `--repeat`, `--value JSON` or `--fail`",
+                self.run
+            ));
         let name = &self.guests[first.guest.0 as usize].name;
         Some(match first.position {
             Some(position) => diagnostic.at(name.clone(), position, 1),

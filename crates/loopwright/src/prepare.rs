@@ -10,7 +10,7 @@ use crate::toolbox::Toolbox;
 use loopwright_interpreter::{Guests, Interpreter};
 use loopwright_journal::Store;
 use loopwright_program::{Program, Report};
-use loopwright_protocol::{Json, Model, ProgramText, RunStart, Subagent, Tool};
+use loopwright_protocol::{Entry, Json, Model, ProgramText, RunStart, Subagent, Tool};
 use loopwright_providers::{ModelDriver, Providers};
 use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
 use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
@@ -151,6 +151,19 @@ impl Run {
     /// What is allowed but probably a mistake: in the program, and broken subagent definitions.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// What the run went through before it was taken, for those who show it; nothing for one that begins.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn past(&self, visit: &mut dyn FnMut(&Entry)) -> Result<(), Diagnostic> {
+        let Some(taken) = &self.taken else { return Ok(()) };
+        let entries = self.store.read(&self.start.run).map_err(|error| error.diagnostic())?;
+        for entry in entries.take(usize::try_from(taken.writer.entries()).unwrap_or(usize::MAX)) {
+            visit(&entry.map_err(|error| error.diagnostic())?.1);
+        }
+        Ok(())
     }
 
     /// Reads how many commits (each with one sync) and entries the journal has made in this process.

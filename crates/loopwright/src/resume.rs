@@ -82,8 +82,7 @@ impl Run {
         warnings.extend(changes(&start, &registry, &tools));
         let (sender, inbox) = crate::execute::inbox();
         let clock = Clock::start();
-        let guests =
-            Guests::new(interpreter, settings).resting_in(options.data_dir.clone());
+        let guests = Guests::new(interpreter, settings).resting_in(options.data_dir.clone());
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_as(&options.data_dir, Options::of(settings));
         let store = store.map_err(|error| error.diagnostic())?;
