@@ -4,7 +4,7 @@ use super::json::{ErrorOut, FailureOut, Salvage, UsageOut, to_line};
 use super::resumed::word;
 use super::{CallStatus, RunView, preview_text, timestamp};
 use loopwright_protocol::{
-    CallEntry, Decision, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
+    CallEntry, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
 };
 use loopwright_types::{CallId, Micros, RunId};
 use serde::Serialize;
