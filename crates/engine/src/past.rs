@@ -138,7 +138,9 @@ impl Engine {
             if !past.made.is_empty() && next.is_some() {
                 return;
             }
-            let Some(report) = past.report.as_mut().filter(|report| !report.stopped) else { return };
+            let Some(report) = past.report.as_mut().filter(|report| !report.stopped) else {
+                return;
+            };
             if matches!(next, Some(Entry::GuestStopped { .. })) {
                 return; // the process before was stopped here
             }
@@ -193,7 +195,9 @@ impl Engine {
     /// Holds what the engine made against what the journal has.
     fn compare(&mut self, recorded: Entry, made: Option<Entry>) -> Result<(), ResumeError> {
         match (recorded, made) {
-            (Entry::Settled(recorded), Some(Entry::Settled(made))) if same_end(&recorded, &made) => {
+            (Entry::Settled(recorded), Some(Entry::Settled(made)))
+                if same_end(&recorded, &made) =>
+            {
                 // When an attempt began that went out ahead is known best to the process that sent it.
                 let call = &mut self.calls[recorded.call.0 as usize];
                 if call.settled.is_some() {
@@ -224,7 +228,8 @@ fn same_end(
     one: &loopwright_protocol::SettleEntry,
     other: &loopwright_protocol::SettleEntry,
 ) -> bool {
-    let what = |end: &loopwright_protocol::SettleEntry| (end.call, end.now, end.attempts, end.attempt);
+    let what =
+        |end: &loopwright_protocol::SettleEntry| (end.call, end.now, end.attempts, end.attempt);
     what(one) == what(other)
         && one.outcome == other.outcome
         && one.hidden == other.hidden

@@ -7,6 +7,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, EndEntry, Entry, Json, Outcome, Progress, RunFinish, SettleEntry,
     StartEntry, StepEntry, TurnEntry, Work,
 };
+use loopwright_types::Bug;
 use loopwright_types::{Attempt, CallId, GuestId, RunStatus, Usage};
 
 impl Engine {
@@ -81,7 +82,11 @@ impl Engine {
             return;
         }
         let settled = guest.deliverable.drain(..n).collect();
-        let budget = turn.budget.map(|figure| figure.unwrap_or(BUDGET_NONE));
+        let mut budget = turn.budget.map(|figure| figure.unwrap_or(BUDGET_NONE));
+        if Bug::LiveBudget.is_on() {
+            budget = self.ledger.readable();
+            budget[0] += 1.0;
+        }
         self.turn_with(turn.guest, settled, budget);
     }
 
@@ -131,7 +136,8 @@ impl Engine {
             }
             CallKind::Model => {
                 let task = self.step_state(id).task;
-                let (Some(gate), Work::Model(request)) = (self.step_state(id).gate, self.step_work(id))
+                let (Some(gate), Work::Model(request)) =
+                    (self.step_state(id).gate, self.step_work(id))
                 else {
                     return;
                 };
@@ -170,7 +176,7 @@ impl Engine {
 
     fn redo_settled(&mut self, settled: &SettleEntry) {
         let id = settled.call;
-        if !self.is_open(id) {
+        if !self.is_open(id) || Bug::ForgetSettled.is_on() {
             return;
         }
         let call = &mut self.calls[id.0 as usize];
@@ -202,7 +208,8 @@ impl Engine {
             let (status, error) = (finish.status, finish.error.clone());
             self.ending =
                 Some(Ending { status, result: None, error, external: false, written: false });
-        } else if self.ending.is_none() && !self.guests.is_empty() && self.guest_is_done(GuestId(0)) {
+        } else if self.ending.is_none() && !self.guests.is_empty() && self.guest_is_done(GuestId(0))
+        {
             self.guest_done(GuestId(0));
         }
         if self.ending.as_ref().is_some_and(|ending| !ending.written) {

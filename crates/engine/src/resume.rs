@@ -5,9 +5,7 @@ use crate::engine::Engine;
 use crate::past::Past;
 use loopwright_host::Guests;
 use loopwright_protocol::{CallKind, Decision, Entry, Json, Request, Work};
-use loopwright_types::{
-    Attempt, CallId, Code, Diagnostic, Effects, Micros, Position, RunStatus,
-};
+use loopwright_types::{Attempt, CallId, Code, Diagnostic, Effects, Micros, Position, RunStatus};
 
 /// What was read back of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,9 +89,7 @@ fn place_of(entry: &Entry) -> Option<Position> {
 fn shown(entry: &Entry) -> String {
     match entry {
         Entry::Called(call) => call.request.text().to_owned(),
-        Entry::GuestEnded { value, .. } => {
-            value.as_ref().map_or("an error", Json::text).to_owned()
-        }
+        Entry::GuestEnded { value, .. } => value.as_ref().map_or("an error", Json::text).to_owned(),
         other => whole(other),
     }
 }
@@ -239,7 +235,8 @@ impl<'g> Resume<'g> {
 
     /// Processes that the process before may have left behind.
     pub fn orphans(&self) -> Vec<Orphan> {
-        let Some((engine, past)) = self.engine.as_ref().and_then(|it| Some((it, it.past.as_ref()?)))
+        let Some((engine, past)) =
+            self.engine.as_ref().and_then(|it| Some((it, it.past.as_ref()?)))
         else {
             return Vec::new();
         };
@@ -324,7 +321,8 @@ impl Engine {
         let open = calls.filter(|(_, call)| !call.is_settled());
         let doubts = open.filter_map(|(id, call)| {
             let lost = call.active.is_some() && !call.held;
-            let open = lost || matches!(call.state, State::Doubt | State::Interrupted { sent: true });
+            let open =
+                lost || matches!(call.state, State::Doubt | State::Interrupted { sent: true });
             let effects = if open { self.effects_now(id) } else { Effects::None };
             (effects != Effects::None).then(|| self.doubt_of(id, effects))
         });

@@ -47,7 +47,10 @@ impl Engine {
             now: self.now,
             outcome,
             attempts: call.attempts,
-            attempt: self.ending_of.take_if(|(ended, ..)| *ended == id).map(|(_, attempt, _)| attempt),
+            attempt: self
+                .ending_of
+                .take_if(|(ended, ..)| *ended == id)
+                .map(|(_, attempt, _)| attempt),
             subagent: call.target.map(|target| self.subagents[target].name.clone()),
             usage: call.usage,
             started: call.started,

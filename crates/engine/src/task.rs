@@ -8,6 +8,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, Command, Dispatch, EndEntry, Entry, Fallback, Feedback, Json, Outcome,
     Request, StartEntry, TaskWork, TimerId, Work,
 };
+use loopwright_types::Bug;
 use loopwright_types::{Attempt, CallId, Code, Effects, Failure, Micros, Reason, Usage};
 
 impl Engine {
@@ -236,6 +237,11 @@ impl Engine {
             None => {
                 let ahead = false;
                 let entry = StartEntry { call: id, attempt, now, subagent, effects, ahead, reask };
+                if Bug::ForgetIntent.is_on() && effects.is_some() && self.past.is_none() {
+                    let run = self.run.clone();
+                    let dispatch = Dispatch { run, call: id, attempt, timeout: None, work };
+                    return self.hold(Command::Dispatch(Box::new(dispatch)));
+                }
                 self.append(Entry::AttemptStarted(entry))
             }
         };
@@ -243,7 +249,9 @@ impl Engine {
             // Whether a provider is back is asked with the host's own patience.
             Some(task) if self.is_excused(task) => None,
             Some(task) => self.time_left(task),
-            None => timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now)),
+            None => {
+                timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now))
+            }
         };
         if first {
             self.set_deadline(id, timeout);
@@ -261,7 +269,9 @@ impl Engine {
         outcome: Outcome,
         usage: Usage,
     ) {
-        if !self.is_active(id, attempt) {
+        let settled = self.calls.get(id.0 as usize).is_none_or(|call| call.is_settled());
+        let anyhow = Bug::TakeAnyEnd.is_on() && !settled;
+        if !self.is_active(id, attempt) && !anyhow {
             return; // a second report of the same attempt: the outbox is idempotent
         }
         self.forget_attempt(id);
@@ -287,7 +297,13 @@ impl Engine {
     }
 
     /// An attempt that is wanted ended.
-    pub(crate) fn take_end(&mut self, id: CallId, attempt: Attempt, outcome: Outcome, usage: Usage) {
+    pub(crate) fn take_end(
+        &mut self,
+        id: CallId,
+        attempt: Attempt,
+        outcome: Outcome,
+        usage: Usage,
+    ) {
         self.ending_of = Some((id, attempt, usage));
         match (self.calls[id.0 as usize].kind, outcome) {
             (CallKind::Model, outcome) => self.model_ended(id, attempt, outcome, usage),
@@ -320,7 +336,15 @@ impl Engine {
         usage: Usage,
         retry_at: Option<Micros>,
     ) {
-        self.end_attempt(EndEntry { call, attempt, now: self.now, outcome, usage, retry_at, answer: None });
+        self.end_attempt(EndEntry {
+            call,
+            attempt,
+            now: self.now,
+            outcome,
+            usage,
+            retry_at,
+            answer: None,
+        });
     }
 
     fn end_attempt(&mut self, entry: EndEntry) {
@@ -386,7 +410,8 @@ impl Engine {
 
     /// A failed attempt: again after a wait where that repeats no effect, else for good.
     fn after_failure(&mut self, id: CallId, attempt: Attempt, failure: Failure, usage: Usage) {
-        let repeatable = !failure.sent || self.effects(id) == Effects::None;
+        let repeatable =
+            Bug::RetryEffects.is_on() || !failure.sent || self.effects(id) == Effects::None;
         let over = self.own_budget(id).contains(&0.0);
         let (seed, base, longest) = (self.seed, self.options.backoff, self.options.backoff_max);
         let now = self.now;

@@ -34,7 +34,8 @@ impl Engine {
         match open {
             Some(worktree) => {
                 // The answer has to outlive the process while the worktree is being finished.
-                if let Some((_, attempt, usage)) = self.ending_of.take_if(|(call, ..)| *call == id) {
+                if let Some((_, attempt, usage)) = self.ending_of.take_if(|(call, ..)| *call == id)
+                {
                     let end = hidden.map_or(outcome, Outcome::Failed);
                     self.attempt_ended(id, attempt, end, usage, None);
                 }

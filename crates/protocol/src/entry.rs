@@ -2,8 +2,8 @@
 //! derived from these, and replay needs nothing else.
 
 use crate::{
-    CallKind, DecideEntry, Json, Model, Outcome, ProgramText, Progress, ResumeEntry, Subagent, Tool,
-    WorktreeReport,
+    CallKind, DecideEntry, Json, Model, Outcome, ProgramText, Progress, ResumeEntry, Subagent,
+    Tool, WorktreeReport,
 };
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,

@@ -128,7 +128,8 @@ impl Gathered {
         let stopped = matches!(status, RunStatus::Parked | RunStatus::Cancelled) || finish.external;
         let settled = self.settled.len() == self.calls.len() || stopped;
         self.demand(settled, || "a call has no outcome at the end of the run".to_owned());
-        let running: Vec<_> = books.executions.iter().filter(|one| one.ended.is_none() && !one.lost).collect();
+        let running: Vec<_> =
+            books.executions.iter().filter(|one| one.ended.is_none() && !one.lost).collect();
         self.demand(running.is_empty(), || format!("still under way at the end: {running:?}"));
         let (told, used) = (finish.usage, books.usage());
         self.demand(told == used, || format!("usage told {told:?}, used {used:?}"));

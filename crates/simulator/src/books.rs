@@ -171,7 +171,9 @@ impl Books {
                 self.index.remove(&(one.call, one.attempt));
             }
             let cut_off = match &one.ended {
-                Some((_, Outcome::Failed(failure))) => failure.reason == Reason::Cancelled && failure.sent,
+                Some((_, Outcome::Failed(failure))) => {
+                    failure.reason == Reason::Cancelled && failure.sent
+                }
                 _ => false,
             };
             let open = !self.settled.contains_key(&one.call);

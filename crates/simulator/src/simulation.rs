@@ -1,9 +1,9 @@
 //! One simulated run: what goes in, what came out.
 
 use crate::books::Books;
+use crate::host::World;
 use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
-use crate::host::World;
 use crate::{Random, SimHost, audit};
 use loopwright_engine::{Engine, drive};
 use loopwright_host::Guests;

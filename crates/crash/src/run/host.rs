@@ -55,8 +55,8 @@ impl World {
     }
 
     fn dispatch(&mut self, dispatch: &Dispatch) {
-        let (life, now) = (self.life, self.now);
-        let number = self.books.ask(life, dispatch, now);
+        let life = self.life;
+        let number = self.books.ask(life, dispatch);
         let after = latency(dispatch, self.seed, life);
         self.push(after, Happening::Ends(number));
         if self.random.chance(0.1) {

@@ -53,7 +53,7 @@ pub(super) fn effects(work: &Work) -> Effects {
 }
 
 /// The value of what a program asks for under this name; some are large.
-pub(super) fn value(id: &str) -> Value {
+pub fn value(id: &str) -> Value {
     let mut random = Key(id.to_owned()).random();
     match random.below(8) {
         0 => json!(format!("{id} {}", "v".repeat(600))),

@@ -44,7 +44,9 @@ fn plans(dispatch: &Dispatch, _: &mut Random) -> Plan {
         Work::Worktree(WorktreeWork::Create) => {
             Plan::done(json!({ "path": "/w", "branch": "b", "base": "c" })).after_ms(4)
         }
-        Work::Worktree(WorktreeWork::Finish(_)) => Plan::done(json!({ "changed": false })).after_ms(4),
+        Work::Worktree(WorktreeWork::Finish(_)) => {
+            Plan::done(json!({ "changed": false })).after_ms(4)
+        }
         Work::Tool { name, .. } => Plan::done(name.as_str()).after_ms(6),
         Work::Approve(_) => Plan::done(true).after_ms(8),
         Work::ResolveModel { name } => {
@@ -80,7 +82,10 @@ fn outage() -> Simulation {
         }
         plans(dispatch, random)
     };
-    with_models().set("provider.breaker_failures", "2").set("task.backoff_ms", "3").timed_plans(plans)
+    with_models()
+        .set("provider.breaker_failures", "2")
+        .set("task.backoff_ms", "3")
+        .timed_plans(plans)
 }
 
 fn external() -> Simulation {
@@ -106,23 +111,30 @@ fn kinds() -> Vec<Kind> {
         kind("a deadline that passes", plain, || {
             Step::deadline(12, Step::seq([Step::task("a"), Step::task("b"), Step::task("c")]))
         }),
-        kind("retries", plain, || Step::all([Step::task("flaky"), Step::task("a"), Step::task("flaky")])),
-        kind("re-asks", plain, || {
-            Step::task("n").with("schema", json!({ "type": "integer" }))
+        kind("retries", plain, || {
+            Step::all([Step::task("flaky"), Step::task("a"), Step::task("flaky")])
         }),
+        kind("re-asks", plain, || Step::task("n").with("schema", json!({ "type": "integer" }))),
         kind("fallbacks", plain, || {
             Step::all([
                 Step::task("fails").with("fallback", json!({ "value": 1 })),
-                Step::task("fails").with("fallback", json!({ "subagent": "general-purpose" })).with("retries", 0).with("fallback", json!({"value": 2})),
+                Step::task("fails")
+                    .with("fallback", json!({ "subagent": "general-purpose" }))
+                    .with("retries", 0)
+                    .with("fallback", json!({"value": 2})),
             ])
         }),
-        kind("budgets", || plain().set("budget.tokens", "0"), || {
-            Step::settle([
-                Step::task("a").with("budget", json!(20)),
-                Step::task("b").with("budget", json!(0)),
-                Step::task("c"),
-            ])
-        }),
+        kind(
+            "budgets",
+            || plain().set("budget.tokens", "0"),
+            || {
+                Step::settle([
+                    Step::task("a").with("budget", json!(20)),
+                    Step::task("b").with("budget", json!(0)),
+                    Step::task("c"),
+                ])
+            },
+        ),
         kind("nested programs", nested, || {
             Step::all([Step::workflow("left"), Step::workflow("right"), Step::task("a")])
         }),
@@ -136,7 +148,9 @@ fn kinds() -> Vec<Kind> {
             Step::all([
                 Step::task("a").with("tools", json!(["grep"])),
                 Step::task("b").with("tools", json!([])),
-                Step::task("c").with("tools", json!(["grep"])).with("schema", json!({ "type": "integer" })),
+                Step::task("c")
+                    .with("tools", json!(["grep"]))
+                    .with("schema", json!({ "type": "integer" })),
             ])
         }),
         kind("a model that has to be looked up", with_models, || {
@@ -156,7 +170,8 @@ fn kinds() -> Vec<Kind> {
             ])
         }),
         kind("a provider that is down", outage, || {
-            let ask = |prompt: usize| Step::task(&prompt.to_string()).with("tools", json!(["grep"]));
+            let ask =
+                |prompt: usize| Step::task(&prompt.to_string()).with("tools", json!(["grep"]));
             Step::all((0..4).map(ask))
         }),
     ]
