@@ -53,11 +53,10 @@ fn text() -> ProgramText {
 /// Each answer stands beside what it answers.
 fn check(result: &Value) -> Result<(), String> {
     let pairs = result.as_array().filter(|pairs| pairs.len() >= 9);
-    let wrong = pairs.ok_or(result)
-        .and_then(|pairs| {
-            let right = |pair: &&Value| pair[1] == value(pair[0].as_str().unwrap_or_default());
-            pairs.iter().find(|pair| !right(pair)).map_or(Ok(()), Err)
-        });
+    let wrong = pairs.ok_or(result).and_then(|pairs| {
+        let right = |pair: &&Value| pair[1] == value(pair[0].as_str().unwrap_or_default());
+        pairs.iter().find(|pair| !right(pair)).map_or(Ok(()), Err)
+    });
     wrong.map_err(|wrong| format!("wrong: {wrong}"))
 }
 

@@ -144,7 +144,7 @@ impl Engine {
     /// Takes one event and adds the commands that follow from it.
     pub fn step(&mut self, event: Event, commands: &mut Vec<Command>) {
         let over = self.ending.as_ref().is_some_and(|ending| ending.written);
-        if over && !matches!(event, Event::Synced { .. }) {
+        if over && !matches!(event, Event::Synced { .. } | Event::Resumed { .. }) {
             return; // the last entry is written
         }
         match event {

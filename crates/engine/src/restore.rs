@@ -8,7 +8,7 @@ use loopwright_protocol::{
     StartEntry, StepEntry, TurnEntry, Work,
 };
 use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, GuestId, RunStatus, Usage};
+use loopwright_types::{Attempt, CallId, Failure, GuestId, Reason, RunStatus, Usage};
 
 impl Engine {
     /// Does again what caused this entry. Where nothing can have caused it nothing is done, and the comparison says
@@ -178,6 +178,15 @@ impl Engine {
         let id = settled.call;
         if !self.is_open(id) || Bug::ForgetSettled.is_on() {
             return;
+        }
+        // The steps of a task whose time is up are cancelled before it settles.
+        let cancelled = |failure: &Failure| failure.reason == Reason::Cancelled;
+        let by_task = matches!(&settled.outcome, Outcome::Failed(failure) if cancelled(failure));
+        if let (true, None, Some(task)) =
+            (by_task, settled.attempt, self.calls[id.0 as usize].parent())
+            && self.is_open(task)
+        {
+            return self.time_is_up(task);
         }
         let call = &mut self.calls[id.0 as usize];
         call.started = settled.started.or(call.started);

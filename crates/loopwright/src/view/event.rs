@@ -3,7 +3,7 @@
 use super::json::{ErrorOut, FailureOut, Salvage, UsageOut, to_line};
 use super::{CallStatus, RunView, preview_text, timestamp};
 use loopwright_protocol::{
-    CallEntry, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
+    CallEntry, Decision, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
 };
 use loopwright_types::{CallId, Micros, RunId};
 use serde::Serialize;
@@ -148,6 +148,25 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
                 to_line(&Out { attempt: Some(attempt.0), subagent, ..started })
             });
             return Some(lines.collect::<Vec<_>>().join("\n"));
+        }
+        Entry::GuestStopped { guest, now, error } => Out {
+            at: Some(timestamp(*now)),
+            guest: Some(guest.0),
+            error: Some(error.into()),
+            ..named("guest.stopped")
+        },
+        Entry::Resumed(resumed) => Out {
+            at: Some(timestamp(resumed.now)),
+            version: Some(&resumed.version),
+            ..named("run.resumed")
+        },
+        Entry::Decided(decided) => {
+            let word = match &decided.decision {
+                Decision::Repeat => "repeat",
+                Decision::Fail => "fail",
+                Decision::Done(_) => "done",
+            };
+            Out { text: Some(word), ..call_out(view, decided.call, "decided", Some(decided.now)) }
         }
         Entry::Stepped(_)
         | Entry::Called(_)

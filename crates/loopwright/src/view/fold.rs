@@ -85,6 +85,12 @@ impl RunView {
                 self.cancel_requested = true;
             }
             Entry::RunFinished(finish) => self.run_finished(finish),
+            Entry::GuestStopped { now, .. } => self.tick(*now),
+            Entry::Resumed(resumed) => {
+                self.tick(resumed.now);
+                self.cancel_requested = false;
+            }
+            Entry::Decided(decided) => self.tick(decided.now),
         }
     }
 

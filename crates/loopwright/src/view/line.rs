@@ -46,6 +46,7 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
             paint.yellow(&escape(view.problems().last()?))
         }
         Entry::CancelRequested { .. } => "cancelling".to_owned(),
+        Entry::Resumed(_) => "resumed".to_owned(),
         Entry::RunFinished(_) => finished(view, paint),
         _ => return None,
     })
