@@ -294,9 +294,6 @@ impl Engine {
             let guest = &mut self.guests[guest_id.0 as usize];
             if !guest.ended {
                 guest.deliverable.push(call);
-                if Bug::DeliverTwice.is_on() && self.past.is_none() {
-                    guest.deliverable.push(call);
-                }
                 self.mark_ready(guest_id);
             }
         }

@@ -179,7 +179,7 @@ impl Engine {
         }
         let (now, attempt) = (self.now, Attempt(call.attempts));
         let waited = now.since(call.since);
-        if Bug::ForgetDecision.is_on() && self.past.is_none() {
+        if Bug::ForgetDecision.is_on() {
             return;
         }
         self.append(Entry::Decided(DecideEntry { call: id, now, decision: decision.clone() }));
@@ -225,13 +225,13 @@ impl Engine {
     /// What waits is put where live runs look for it, and every timer is set again.
     fn take_up(&mut self) {
         if Bug::RunSettledAgain.is_on() {
-            let tools = (0..).map(CallId).zip(&self.calls);
-            let settled = tools.filter(|(_, call)| call.is_settled() && call.kind.is_task());
-            let again: Vec<CallId> = settled.map(|(id, _)| id).collect();
+            let calls = (0..).map(CallId).zip(&self.calls);
+            let tools = calls.filter(|(_, call)| call.is_settled() && call.kind == CallKind::Tool);
+            let again: Vec<CallId> = tools.map(|(id, _)| id).collect();
             for id in again {
-                let request = self.request(id);
-                let work = Work::LoadProgram { name: format!("{request:?}") };
-                self.start_attempt(id, None, work, false);
+                if self.request(id).is_some() {
+                    self.start_tool(id);
+                }
             }
         }
         for id in self.open_calls() {

@@ -55,8 +55,7 @@ impl Books {
         let finished = before.iter().any(done);
         self.demand(!finished, || format!("{name} was finished and is sent again"));
         if effects(&work) != Effects::None {
-            let twice = before.iter().any(|one| !matches!(one.ended, Some(Outcome::Failed(_))));
-            self.demand(!twice, || format!("{name}: its effect is done twice"));
+            self.demand(before.is_empty(), || format!("{name}: its effect is done twice"));
         }
         let again = before.iter().any(|one| (one.call, one.attempt) == (call, attempt) && one.sure);
         self.demand(!again, || format!("{name} has ended and goes out again"));

@@ -296,6 +296,7 @@ impl RunHost for Host<'_> {
                 self.disk.set_clock(world.now.0);
                 world.happened += 1;
                 if self.kill_at.is_some_and(|kill_at| world.happened >= kill_at) {
+                    self.disk.die();
                     return Err(dead("killed"));
                 }
                 if world.happened > HAPPENINGS_MAX {

@@ -167,6 +167,8 @@ impl Life<'_> {
                     {
                         return Err(format!("close: {error}"));
                     }
+                } else {
+                    self.disk.die();
                 }
                 Ok(Ended::Run(finish))
             }

@@ -1,6 +1,6 @@
 //! What is run: programs whose every piece of work asks something else, so that no two answers can be confused.
 
-use super::work::{served_value, value};
+use super::work::{FAILS, served_value, value};
 use loopwright_host::Guests;
 use loopwright_protocol::{CallKind, Model, ProgramText, RunStart, Subagent, Tool};
 use loopwright_simulator::{Random, ScriptedGuests, Simulation, Step, program, subagent};
@@ -141,6 +141,9 @@ impl Maker {
         let id = format!("i{}", self.ids);
         match self.random.below(20) {
             0..=5 => self.task(&id, "general-purpose"),
+            6 if self.races && self.random.chance(0.3) => {
+                Step::catch(self.task(&format!("{FAILS}{id}"), "external"))
+            }
             6 | 7 => self.task(&id, "external"),
             8 | 9 => self.task(&id, "served"),
             10 => Step::agent(&id),
