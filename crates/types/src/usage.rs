@@ -50,6 +50,7 @@ impl Usage {
             cache_read_tokens: self.cache_read_tokens.checked_sub(other.cache_read_tokens)?,
             cache_write_tokens: self.cache_write_tokens.checked_sub(other.cache_write_tokens)?,
             usd_micros: self.usd_micros.checked_sub(other.usd_micros)?,
+            estimated_tokens: self.estimated_tokens.checked_sub(other.estimated_tokens)?,
         })
     }
 
