@@ -145,6 +145,7 @@ codes! {
     903 SETTINGS_FILE "the settings file cannot be read";
     904 USAGE "the command line cannot be understood";
     905 FILE_EXISTS "a file is in the way";
+    906 NOTHING_TO_TEST "there is nothing to test";
     // 10xx: model providers.
     1001 KEY_MISSING "a provider's key is missing";
     1002 KEY_REFUSED "a provider refused the key";
