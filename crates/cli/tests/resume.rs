@@ -358,7 +358,8 @@ fn sigkills_never_repeat_finished_work_nor_effects() {
         let mut resumes = 0;
         runs += 1;
         loop {
-            let exists = row(&place).is_some();
+            // One that was killed before its first entry has nothing to go on with.
+            let exists = row(&place).is_some_and(|row| row.entries > 0);
             let done: Vec<(String, usize)> = finished(&place)
                 .into_iter()
                 .map(|file| (file.clone(), begun(&place, &file)))
