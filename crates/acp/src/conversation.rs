@@ -220,7 +220,7 @@ fn not_offered(what: &'static str, wanted: &str, choices: &[Choice]) -> Broken {
 }
 
 fn method_words(method: &schema::AuthMethod) -> String {
-    let shown = |text: &str| crate::text::shown(text, 60);
+    let shown = |text: &str| loopwright_processes::shown(text, 60);
     format!("`{}` ({})", shown(&method.id().0), shown(method.name()))
 }
 

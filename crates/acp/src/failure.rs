@@ -2,9 +2,9 @@
 
 use crate::agent::Agent;
 use crate::session::Session;
-use crate::text::shown;
 use agent_client_protocol::v1::schema::StopReason;
 use agent_client_protocol::{Error, ErrorCode};
+use loopwright_processes::shown;
 use loopwright_types::{Code, Failure, FailureClass, Reason};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

@@ -1,11 +1,12 @@
 //! All drivers of one run behind one: routes each task to what serves its definition.
 
-use crate::command::{CommandDriver, Signal};
+use crate::command::CommandDriver;
 use crate::definition::{AcpOptions, Definition, Runner};
 use crate::mock::MockDriver;
 use crate::registry::Registry;
 use loopwright_acp::{AcpDriver, Agent};
 use loopwright_host::{Driver, Reporter};
+use loopwright_processes::Signal;
 use loopwright_protocol::{Dispatch, Outcome, Work};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Settings, Usage};
 use std::path::Path;
@@ -35,11 +36,7 @@ impl Drivers {
     /// Passes a signal on to the process groups of all commands and agents under way.
     pub fn signal_all(&self, signal: Signal) {
         self.command.signal_all(signal);
-        self.acp.signal_all(match signal {
-            Signal::Interrupt => loopwright_acp::Signal::Interrupt,
-            Signal::Terminate => loopwright_acp::Signal::Terminate,
-            Signal::Kill => loopwright_acp::Signal::Kill,
-        });
+        self.acp.signal_all(signal);
     }
 }
 
@@ -73,7 +70,7 @@ impl Driver for Drivers {
 
     fn cancel(&self, call: CallId, attempt: Attempt) {
         self.acp.cancel(call, attempt);
-        self.command.cancel((call, attempt));
+        self.command.cancel(call, attempt);
         self.mock.cancel((call, attempt));
     }
 
