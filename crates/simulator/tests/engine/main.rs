@@ -6,6 +6,7 @@ mod cancellation; // it reaches every descendant
 mod caps; // what may be under way at once, and who goes first
 mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
+mod fuzzed; // answers of every form, held against their schemas
 mod limits; // tasks, calls, unknown names
 mod model_budgets; // ceilings that requests to models keep
 mod model_edges; // subagents that a model serves, where something goes wrong
@@ -18,6 +19,7 @@ mod random; // thousands of seeded random scripts
 mod retries; // again, with jitter, where nothing is repeated
 mod served; // what tests of subagents that a model serves begin with
 mod simulator; // the simulator itself
+mod spoilt; // replies that miss what was asked for
 mod timeouts; // a task's time
 mod validation; // answers and their schemas
 mod worktrees; // a task's own git worktree
