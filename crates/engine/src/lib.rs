@@ -23,6 +23,7 @@ mod loops; // a subagent that a model serves, step by step
 mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
+mod outage; // who waits for a provider that is down
 mod prefix; // siblings that share a cached prefix
 mod replay; // re-execution of a journalled run
 mod schemas; // compiled response schemas
@@ -30,6 +31,7 @@ mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
 mod task; // attempts, retries, re-asks, fallbacks
 mod times; // a task's time
+mod width; // how many requests a provider takes at once
 mod worktree; // a task's own git worktree
 
 pub use drive::{Ended, drive};

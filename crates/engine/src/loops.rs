@@ -28,6 +28,8 @@ pub(crate) struct Loop {
     pub open: Vec<CallId>,
     /// The request that goes on when the subagent has its slot again.
     pub waiting: Option<CallId>,
+    /// Since when it has none because its provider was down.
+    pub rests_since: Option<Micros>,
     /// Results of the tools of this turn, in the model's order, and the steps that owe the missing ones.
     results: Vec<(ToolResult, Option<CallId>)>,
     /// Its worktree.
@@ -51,7 +53,7 @@ impl Engine {
     }
 
     /// The model that the call, the definition or the run asks for.
-    fn model_name(&self, id: CallId) -> Option<String> {
+    pub(crate) fn model_name(&self, id: CallId) -> Option<String> {
         let call = &self.calls[id.0 as usize];
         let own = call.task.as_ref().and_then(|task| task.request.model.as_ref());
         let defined = call.target.and_then(|at| self.subagents[at].model.as_ref());

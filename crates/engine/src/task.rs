@@ -30,6 +30,7 @@ impl Engine {
         self.resolve_again();
         loop {
             self.schedule_tools();
+            self.call_probes();
             if self.schedule_tasks() {
                 self.look_ahead();
             }
@@ -58,6 +59,10 @@ impl Engine {
         while let Some((lane, id)) =
             self.lanes.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
+            if self.wait_unbegun(id) {
+                self.lanes.release(lane);
+                continue;
+            }
             let own = self.own_budget(id);
             if own.contains(&0.0) {
                 self.lanes.release(lane);
@@ -94,7 +99,7 @@ impl Engine {
     /// A task has its slot: what serves its subagent decides how it goes on.
     pub(crate) fn serve(&mut self, id: CallId) {
         if let Some(step) = self.task_mut(id).own.as_mut().and_then(|own| own.waiting.take()) {
-            return self.queue_model(step);
+            return self.go_on(id, step);
         }
         let task = self.task(id);
         let has_worktree = task.own.as_ref().is_some_and(|own| own.worktree.is_some());

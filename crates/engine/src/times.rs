@@ -87,10 +87,11 @@ impl Engine {
     pub(crate) fn is_excused(&self, task: CallId) -> bool {
         let state = self.calls[task.0 as usize].task.as_ref();
         let Some(own) = state.and_then(|state| state.own.as_ref()) else { return false };
-        own.open.iter().any(|step| {
-            let is_down = |gate: usize| self.gates[gate].is_down();
-            self.calls[step.0 as usize].state == State::Parked
-                || self.step_state(*step).gate.is_some_and(is_down)
-        })
+        own.rests_since.is_some()
+            || own.open.iter().any(|step| {
+                let is_down = |gate: usize| self.gates[gate].is_down();
+                self.calls[step.0 as usize].state == State::Parked
+                    || self.step_state(*step).gate.is_some_and(is_down)
+            })
     }
 }

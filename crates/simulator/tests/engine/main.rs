@@ -13,6 +13,7 @@ mod model_edges; // subagents that a model serves, where something goes wrong
 mod model_figures; // a thousand tasks against a failing provider
 mod model_loop; // subagents that a model serves, step by step
 mod nesting; // saved programs run inline
+mod outages; // providers that are down
 mod prefix; // siblings that share a cached prefix
 mod providers; // what a failing provider costs
 mod random; // thousands of seeded random scripts
