@@ -88,8 +88,8 @@ impl Width {
     pub fn narrow(&mut self, in_flight: usize, now: Micros) {
         self.now = self.now.min(in_flight).max(1);
         (self.step, self.answers) = (1, 0);
-        self.held_until = Some(now.after(self.hold));
         if self.narrowed.is_none_or(|at| now.since(at) >= BURST) {
+            self.held_until = Some(now.after(self.hold));
             self.hold = Micros(self.hold.0 * 2).min(HOLD_MAX);
         }
         self.narrowed = Some(now);
@@ -118,7 +118,7 @@ mod tests {
             let in_flight = width.now;
             in_flight + burst(&mut width, in_flight, at(ms))
         });
-        assert_eq!(widths, [16, 16, 16, 32, 32, 40]);
+        assert_eq!(widths, [16, 16, 32, 32, 40, 40]);
         assert_eq!(width.admit(40, at(5000)), Err(None), "no more than the setting");
     }
 
