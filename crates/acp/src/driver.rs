@@ -5,6 +5,7 @@ use crate::agent::Agent;
 use crate::attempt::{self, Job};
 use crate::conversation::Plan;
 use crate::prompt;
+use crate::servers::Grant;
 use crate::wire::Limits;
 use loopwright_host::Reporter;
 use loopwright_processes::{Attempts, Signal, TimeLimits};
@@ -79,7 +80,20 @@ impl AcpDriver {
             Some(root) => self.workspace.join(root),
             None => self.workspace.clone(),
         };
+        let (mut servers, mut notes) = (Vec::new(), Vec::new());
+        for server in &agent.servers {
+            match server.granted(&agent.tools, &agent.tools_denied, work.tools.as_deref()) {
+                Grant::Whole => servers.push(server.clone()),
+                Grant::Part => notes.push(format!(
+                    "the MCP server `{name}` is not passed on: an agent gets all its tools (`mcp__{name}`) or none",
+                    name = server.name,
+                )),
+                Grant::None => {}
+            }
+        }
         Plan {
+            servers,
+            notes,
             directory: match &agent.directory {
                 Some(directory) => root.join(directory),
                 None => root,

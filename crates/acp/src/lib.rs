@@ -9,8 +9,10 @@ mod driver; // all attempts of one run
 mod failure; // what went wrong, in words
 mod permission; // answers to permission requests
 mod prompt; // what the agent is asked
+mod servers; // MCP servers that it is given
 mod session; // what it said so far
 mod wire; // its standard streams
 
 pub use agent::{Agent, Permissions};
 pub use driver::AcpDriver;
+pub use servers::{McpServer, Reach};

@@ -11,6 +11,7 @@ pub use definition::{
     AcpOptions, CommandLine, Definition, GENERAL_PURPOSE, MockOptions, MockStep, Runner, Variable,
 };
 pub use drivers::Drivers;
+pub use loopwright_acp::{McpServer, Reach};
 pub use loopwright_processes::Signal;
 pub use mock::{MockAnswer, MockAnswers};
 pub use registry::{LoadOptions, Registry};
