@@ -11,7 +11,7 @@ use crate::prefix::Prefixes;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, ProgramText, Progress, RunStart,
-    Subagent, Tool,
+    Subagent, Tool, Worktree,
 };
 use loopwright_types::{Attempt, CallId, GuestId, Micros, RunId};
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +35,8 @@ pub struct Engine {
     /// Providers of models that were asked.
     pub(crate) gates: Vec<Gate>,
     pub(crate) prefixes: Prefixes,
+    /// Worktrees of tasks that are settled, with the calls that still work in each.
+    pub(crate) left_worktrees: HashMap<CallId, (Worktree, Vec<CallId>)>,
     /// Models by the names that ask for them.
     pub(crate) models: HashMap<String, Arc<Model>>,
     /// Tasks that wait for a model's name to be looked up, by the name.
@@ -103,6 +105,7 @@ impl Engine {
             ledger,
             gates: Vec::new(),
             prefixes: Prefixes::default(),
+            left_worktrees: HashMap::new(),
             models: start
                 .models
                 .iter()

@@ -40,6 +40,8 @@ pub(crate) struct Loop {
     pub salvage: Option<String>,
     /// What became of the worktree.
     pub report: Option<WorktreeReport>,
+    /// Its worktree where nobody has looked at it, and the steps that may still work in it.
+    pub left: Option<(Worktree, Vec<CallId>)>,
     /// The outcome that waits for the worktree to be finished.
     pub closing: Option<Box<(Outcome, Option<Failure>)>>,
 }

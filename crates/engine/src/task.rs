@@ -269,7 +269,8 @@ impl Engine {
                 }
                 _ => {}
             }
-            return self.attempt_ended(id, attempt, outcome, usage, None);
+            self.attempt_ended(id, attempt, outcome.clone(), usage, None);
+            return self.left_by(id, &outcome);
         }
         match (kind, outcome) {
             (CallKind::Model, outcome) => self.model_ended(id, attempt, outcome, usage),

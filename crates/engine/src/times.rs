@@ -49,7 +49,10 @@ impl Engine {
             return;
         }
         let call = &self.calls[id.0 as usize];
-        let failure = if call.kind == CallKind::Approve {
+        let failure = if call.kind == CallKind::Worktree {
+            let message = "the worktree was not looked at in time: it stays as it is";
+            Failure::new(Reason::Timeout, Code::WORKTREE_FAILED, message)
+        } else if call.kind == CallKind::Approve {
             Failure::new(Reason::Timeout, Code::DEADLINE, "nobody answered before the deadline")
         } else {
             let ms = self.timeout(id).unwrap_or_default().as_millis();
