@@ -6,7 +6,7 @@ use loopwright_types::Micros;
 
 /// Requests that are sent at once to a provider of which nothing is known. What is over a limit is refused soon: each
 /// time that this many were under way for a while without that, twice as many may be.
-const WINDOW_AT_FIRST: usize = 8;
+const WINDOW_AT_FIRST: usize = 16;
 const WINDOW_STEP: Micros = Micros::from_millis(250);
 /// How long a provider's limit is kept to before more is tried; each time that it is refused, twice as long.
 const HOLD_FIRST: Micros = Micros::from_millis(5000);
@@ -112,23 +112,23 @@ mod tests {
     #[test]
     fn an_unknown_provider_is_asked_by_twice_as_many_each_time_that_nothing_was_refused() {
         let mut width = Width::new(40);
-        assert_eq!(burst(&mut width, 0, at(100)), 8);
-        assert_eq!(width.admit(8, at(200)), Err(Some(at(350))));
+        assert_eq!(burst(&mut width, 0, at(100)), 16);
+        assert_eq!(width.admit(16, at(200)), Err(Some(at(350))));
         let widths = [350, 351, 600, 601, 850, 851].map(|ms| {
             let in_flight = width.now;
             in_flight + burst(&mut width, in_flight, at(ms))
         });
-        assert_eq!(widths, [16, 16, 32, 32, 40, 40]);
+        assert_eq!(widths, [32, 32, 40, 40, 40, 40]);
         assert_eq!(width.admit(40, at(5000)), Err(None), "no more than the setting");
     }
 
     #[test]
     fn answers_widen_it_before_the_time_does_and_only_where_it_is_used_up() {
         let mut width = Width::new(40);
-        width.answered(7, at(1));
-        assert_eq!(width.now, 8);
-        (8..12).for_each(|under_way| width.answered(under_way, at(2)));
-        assert_eq!(width.now, 12);
+        width.answered(15, at(1));
+        assert_eq!(width.now, 16);
+        (16..20).for_each(|under_way| width.answered(under_way, at(2)));
+        assert_eq!(width.now, 20);
     }
 
     #[test]
