@@ -75,8 +75,14 @@ impl Engine {
         json: Json,
     ) {
         let target = subagent.and_then(|name| self.names.get(name).copied());
+        let due = match request {
+            Some(Request::Sleep(sleep)) => Some(crate::task::millis(sleep.ms)),
+            Some(Request::Approve(approve)) => approve.deadline_ms.map(crate::task::millis),
+            _ => None,
+        };
+        let due = due.map(|wait| self.now.after(wait));
         let call = Call::new(origin.guest, origin.slot, kind, origin.position);
-        self.calls.push(Call { bits: origin.bits, target, ..call });
+        self.calls.push(Call { bits: origin.bits, target, due, ..call });
         let definition = target.map(|target| self.subagents[target].digest.0).unwrap_or_default();
         let digest =
             Digest::of_parts([kind.as_str().as_bytes(), &definition, json.text().as_bytes()]);
@@ -91,6 +97,8 @@ impl Engine {
             call: id,
             guest: origin.guest,
             turn: TurnId(self.turns - 1),
+            now: self.now,
+            due,
             slot: origin.slot,
             kind,
             bits: origin.bits,
@@ -204,16 +212,12 @@ impl Engine {
                 self.calls[id.0 as usize].request = Some(Box::new(request));
                 self.enqueue(id);
             }
-            Request::Sleep(sleep) => {
-                let at = self.now.after(crate::task::millis(sleep.ms));
-                self.out.push(Command::SetTimer { timer: TimerId::Sleep(id), at });
-            }
-            Request::Approve(approve) => {
-                if let Some(ms) = approve.deadline_ms {
-                    let at = self.now.after(crate::task::millis(ms));
-                    self.out.push(Command::SetTimer { timer: TimerId::Deadline(id), at });
-                }
-                self.start_attempt(id, None, Work::Approve(approve), false);
+            Request::Sleep(_) => self.set_due(id, TimerId::Sleep(id)),
+            Request::Approve(ref approve) => {
+                let work = Work::Approve(approve.clone());
+                self.calls[id.0 as usize].request = Some(Box::new(request));
+                self.set_due(id, TimerId::Deadline(id));
+                self.start_attempt(id, None, work, false);
             }
             Request::Workflow(ref workflow) => {
                 let name = workflow.name.clone();
@@ -223,6 +227,15 @@ impl Engine {
             Request::Task(_) => unreachable!("tasks begin elsewhere"),
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Sets the timer of what is due by itself.
+    pub(crate) fn set_due(&mut self, id: CallId, timer: TimerId) {
+        if let Some(at) = self.calls[id.0 as usize].due {
+            self.out.push(Command::SetTimer { timer, at });
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod drive; // the loop that joins engine, host and guests
 mod engine; // the state and the step
 mod finish; // how a run ends
 mod gate; // one model provider: who waits, when it may be asked
+mod go_on; // a run goes on in another process
 mod grants; // what a subagent may call
 mod guest; // a guest's state, and what its records ask
 mod jitter; // seeded draws
@@ -24,8 +25,12 @@ mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
 mod outage; // who waits for a provider that is down
+mod past; // a run's journal read back
+mod pause; // the run waits because somebody wants it to
 mod prefix; // siblings that share a cached prefix
 mod replay; // re-execution of a journalled run
+mod restore; // an entry becomes what caused it
+mod resume; // restoring a run from its journal
 mod schemas; // compiled response schemas
 mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
@@ -34,6 +39,7 @@ mod times; // a task's time
 mod width; // how many requests a provider takes at once
 mod worktree; // a task's own git worktree
 
-pub use drive::{Ended, drive};
+pub use drive::{Ended, drive, drive_resumed};
 pub use engine::Engine;
-pub use replay::{Mismatch, Replayed, replay};
+pub use replay::replay;
+pub use resume::{Doubt, Mismatch, Orphan, Replayed, Resume, ResumeError};

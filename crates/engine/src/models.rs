@@ -39,7 +39,8 @@ impl Engine {
         self.gate_of(step); // what waits for a sibling waits for the provider too
         let least = self.options.cache_prefix_bytes;
         match prefix {
-            Some((prefix, bytes)) if bytes as u64 >= least => {
+            // What went out when is known already where a run is restored.
+            Some((prefix, bytes)) if bytes as u64 >= least && self.past.is_none() => {
                 let calls = &self.calls;
                 let leads = |leader: CallId| {
                     let call = &calls[leader.0 as usize];
@@ -58,7 +59,7 @@ impl Engine {
     pub(crate) fn queue_model(&mut self, step: CallId) {
         self.calls[step.0 as usize].state = State::Queued;
         let gate = self.gate_of(step);
-        if !self.wait_apart(step, gate) {
+        if self.past.is_none() && !self.wait_apart(step, gate) {
             self.gates[gate].push(step);
         }
     }
@@ -359,7 +360,8 @@ impl Engine {
         }
         self.model_gave_nothing(step); // siblings do not wait for its wait
         let at = self.now.after(self.retry_wait(step, task, gate, &failure));
-        self.calls[step.0 as usize].state = State::Backoff;
+        let call = &mut self.calls[step.0 as usize];
+        (call.state, call.retry_at) = (State::Backoff, Some(at));
         self.release_slot(task); // others may use it meanwhile
         self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(step), at });
@@ -392,7 +394,7 @@ impl Engine {
         }
         let started = self.calls[task.0 as usize].started;
         let left = self.timeout(task).zip(started).map(|(timeout, started)| {
-            started.after(timeout).after(self.task(task).excused).since(self.now)
+            started.after(timeout).after(self.uncounted(task)).since(self.now)
         });
         // Leave a tenth of the time for the last try.
         left.map_or(wait, |left| wait.min(Micros(left.0 / 10 * 9)))

@@ -123,10 +123,17 @@ impl Engine {
 
     /// A task that waited for a slot to go on with a request has it.
     pub(crate) fn go_on(&mut self, task: CallId, step: CallId) {
-        if let Some(since) = self.task_loop(task).rests_since.take() {
+        self.calls[task.0 as usize].state = State::Running;
+        self.came_back(task, step);
+        self.queue_model(step);
+    }
+
+    /// A task no longer rests: the time without a slot does not count.
+    pub(crate) fn came_back(&mut self, task: CallId, step: CallId) {
+        let own = self.task_loop(task);
+        own.waiting.take_if(|waiting| *waiting == step);
+        if let Some(since) = own.rests_since.take() {
             self.excuse_task(task, since);
         }
-        self.calls[task.0 as usize].state = State::Running;
-        self.queue_model(step);
     }
 }

@@ -38,7 +38,15 @@ impl Engine {
             Some(worktree)
         });
         match open {
-            Some(worktree) => self.worktree_step(id, "finish", WorktreeWork::Finish(worktree)),
+            Some(worktree) => {
+                // The answer has to outlive the process while the worktree is being finished.
+                if let Some((_, attempt, usage)) = self.ending_of.take_if(|(call, ..)| *call == id)
+                {
+                    let end = hidden.map_or(outcome, Outcome::Failed);
+                    self.attempt_ended(id, attempt, end, usage, None);
+                }
+                self.worktree_step(id, "finish", WorktreeWork::Finish(worktree));
+            }
             None => self.settle_with(id, outcome, hidden),
         }
     }
@@ -80,6 +88,14 @@ impl Engine {
             && let Ok(worktree) = json.read::<Worktree>()
         {
             self.leave_worktree(task, worktree, &[]);
+        }
+    }
+
+    /// The journal says that nobody works in it any more.
+    pub(crate) fn finish_told(&mut self, task: CallId) {
+        if let Some((_, working)) = self.left_worktrees.get_mut(&task) {
+            working.clear();
+            self.finish_left(task);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::clock::{self, Clock};
 use crate::execute::Canceller;
 use crate::host::Message;
 use crate::options::RunOptions;
+use crate::resume::Taken;
 use crate::toolbox::Toolbox;
 use loopwright_interpreter::{Guests, Interpreter};
 use loopwright_journal::Store;
@@ -57,7 +58,9 @@ pub struct Run {
     pub(crate) clock: Clock,
     pub(crate) sender: Sender<Message>,
     pub(crate) inbox: Receiver<Message>,
-    warnings: Vec<Diagnostic>,
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// A run that goes on.
+    pub(crate) taken: Option<Box<Taken>>,
 }
 
 impl Run {
@@ -88,7 +91,8 @@ impl Run {
             ..Default::default()
         })
         .map_err(|error| error.diagnostic())?;
-        let store = Store::open(&options.data_dir).map_err(|error| error.diagnostic())?;
+        let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
+            .map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
         let now = clock.now();
         let run = clock::run_id(now);
@@ -113,7 +117,7 @@ impl Run {
         };
         let mut warnings = program.warnings;
         warnings.extend(told);
-        let guests = Guests::new(interpreter, &start.settings);
+        let guests = Guests::new(interpreter, &start.settings).resting_in(options.data_dir.clone());
         let servers = tools.servers_for_agents();
         let subagents = Drivers::new(&registry, &start.settings, &workspace, servers);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
@@ -131,6 +135,7 @@ impl Run {
             sender,
             inbox,
             warnings,
+            taken: None,
         })
     }
 

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &["host", "processes", "protocol", "types"]),
     ("acp", &["host", "processes", "protocol", "types"]),
     ("worktrees", &["processes", "protocol", "types"]),
+    ("disk", &[]),
     ("fakes", &[]),
     ("interpreter", &["types", "host", "protocol"]),
     ("engine", &["protocol", "schema", "host", "types", "agent"]),
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "simulator",
         &["engine", "host", "interpreter", "program", "protocol", "schema", "subagents", "types"],
     ),
+    ("crash", &["disk", "engine", "host", "journal", "protocol", "simulator", "types"]),
     (
         "loopwright",
         &[
@@ -84,6 +86,7 @@ fn root() -> PathBuf {
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(root())
         .output()
         .unwrap();

@@ -51,18 +51,46 @@ pub fn start_ticks(pid: u32) -> u64 {
 /// Reads the whole process table: for attempts that may have left something.
 pub fn signal_marked(mark: &str, signal: Signal) {
     let wanted = format!("{MARK}={mark}");
-    let Ok(processes) = fs::read_dir("/proc") else { return };
+    for pid in with_variable(&|variable| variable == wanted.as_bytes()) {
+        signal_process(pid, signal);
+    }
+}
+
+/// Processes that serve or served any attempt of the run, as their environments say.
+pub(crate) fn marked_with_run(run: &str) -> Vec<u32> {
+    let wanted = format!("{MARK}={run}/");
+    with_variable(&|variable| variable.starts_with(wanted.as_bytes()))
+}
+
+/// Processes that have such a variable in their environment; this one is never among them.
+fn with_variable(is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let own = std::process::id();
+    let mut found = Vec::new();
     for process in processes.flatten() {
-        let number = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        let number = number.filter(|number| *number != own);
-        let Some(pid) = number.and_then(pid) else { continue };
+        let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        let Some(pid) = pid.filter(|pid| *pid != own && *pid > 1) else { continue };
         let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
-            // One that has gone meanwhile does not matter.
-            let _ = kill_process(pid, signal.number());
+        if environment.split(|byte| *byte == 0).any(is_wanted) {
+            found.push(pid);
         }
     }
+    found
+}
+
+/// Sends the signal to one process; one that is gone is ignored.
+pub(crate) fn signal_process(process: u32, signal: Signal) {
+    if let Some(process) = pid(process) {
+        let _ = kill_process(process, signal.number());
+    }
+}
+
+/// Whether the process that began at this time is still there and does anything.
+pub(crate) fn is_same(pid: u32, ticks: u64) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie =
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
+    ticks > 0 && !is_zombie && start_ticks(pid) == ticks
 }
 
 #[cfg(test)]

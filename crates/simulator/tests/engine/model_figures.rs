@@ -79,7 +79,7 @@ fn a_tenth_of_faults_costs_few_requests_and_little_time_and_no_task() {
 
 #[test]
 fn a_provider_without_limits_is_soon_asked_by_as_many_as_may_be() {
-    for (cap, ms) in [(32, 100), (32, 1000), (64, 1000), (256, 2000)] {
+    for (cap, ms) in [(32, 100), (32, 1000), (64, 1000), (256, 5000)] {
         let plans = move |_: &Dispatch, _: &mut Random| Plan::says("done").after_ms(ms);
         let simulation = served().set("run.concurrency", &cap.to_string()).plans(plans);
         let simulation = simulation.set("run.concurrency_per_provider", &cap.to_string());

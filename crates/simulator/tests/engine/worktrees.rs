@@ -4,7 +4,7 @@ use crate::served::{served, turns};
 use crate::{failure, run, simulation};
 use loopwright_protocol::{Dispatch, Entry, Outcome, Work, WorktreeReport, WorktreeWork};
 use loopwright_simulator::{OnCancel, Plan, Random, START, Simulated, Simulation, Step, subagent};
-use loopwright_types::{Code, Failure, Micros, Reason, RunStatus, Usage};
+use loopwright_types::{Code, Diagnostic, Failure, Micros, Reason, RunStatus, Usage};
 use serde_json::json;
 
 fn made() -> Plan {
@@ -161,20 +161,30 @@ fn the_worktree_of_a_task_that_ended_early_is_finished_once_nobody_works_in_it()
 }
 
 #[test]
-fn a_run_that_is_cancelled_waits_for_its_worktrees_and_not_for_long() {
+fn a_run_that_ends_early_waits_for_its_worktrees_and_not_for_long() {
     let never = || finished().never();
     for (finish, told, ms) in [
         (finished as fn() -> Plan, "1 file", 80),
         (never, "LW1303", 10_050),
         (refused, "LW0705", 50),
     ] {
+        let stop = Step::stop(Diagnostic::new(Code::PROGRAM_STALLED, "stopped"), false);
+        let stop = Step::seq([Step::sleep(50), stop]);
         let simulation = served().plans(working(made, finish));
-        let simulation = simulation.setup(|it| it.cancel_after = Some(Micros::from_millis(50)));
-        let run = run(simulation, Step::all([isolated(), isolated()]));
-        assert_eq!(run.ended, Ok(RunStatus::Cancelled));
+        let run = run(simulation, Step::all([isolated(), isolated(), stop]));
+        assert_eq!(run.ended, Ok(RunStatus::Failed));
         assert_eq!(told_later(&run), [told, told]);
         assert_eq!(run.elapsed.as_millis(), ms);
     }
+}
+
+#[test]
+fn a_run_that_the_operator_cancels_keeps_its_worktrees_to_go_on_in() {
+    let simulation = served().plans(working(made, finished));
+    let simulation = simulation.setup(|it| it.cancel_after = Some(Micros::from_millis(50)));
+    let run = run(simulation, Step::all([isolated(), isolated()]));
+    assert_eq!((run.ended.clone(), told_later(&run)), (Ok(RunStatus::Cancelled), Vec::new()));
+    assert_eq!(run.elapsed.as_millis(), 50);
 }
 
 #[test]
