@@ -168,7 +168,7 @@ fn a_run_that_ends_early_waits_for_its_worktrees_and_not_for_long() {
         (never, "LW1303", 10_050),
         (refused, "LW0705", 50),
     ] {
-        let stop = Step::stop(Diagnostic::new(Code::PROGRAM_STALLED, "stopped"), false);
+        let stop = Step::stop(Diagnostic::new(Code::PROGRAM_THREW, "stopped"), false);
         let stop = Step::seq([Step::sleep(50), stop]);
         let simulation = served().plans(working(made, finish));
         let run = run(simulation, Step::all([isolated(), isolated(), stop]));
