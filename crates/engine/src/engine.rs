@@ -309,7 +309,8 @@ impl Engine {
             if !restored && call.is_settled() {
                 self.forget_attempt(id);
                 self.gate_dropped(id);
-                return;
+                let dropped = Outcome::Failed(crate::cancel::failure(Reason::Cancelled));
+                return self.left_by(id, &dropped);
             }
             if !restored && self.is_interrupted() {
                 let unsent = Outcome::Failed(crate::cancel::failure(Reason::Cancelled).not_sent());

@@ -68,11 +68,8 @@ impl Engine {
     /// finished like any other, and the step tells what became of it.
     pub(crate) fn leave_worktree(&mut self, task: CallId, worktree: Worktree, steps: &[CallId]) {
         let calls = std::iter::once(task).chain(steps.iter().copied());
-        let works = |id: &CallId| {
-            let call = &self.calls[id.0 as usize];
-            call.active.is_some() && !call.held
-        };
-        let working = calls.filter(works).collect();
+        // One that waits for the disk is dropped when that has it: a restored run cannot tell it from the others.
+        let working = calls.filter(|id| self.calls[id.0 as usize].active.is_some()).collect();
         self.left_worktrees.insert(task, (worktree, working));
         self.finish_left(task);
     }
