@@ -139,6 +139,7 @@ impl Engine {
             unreachable!("only requests to models wait here")
         };
         request.output_tokens_max = output;
+        self.came_back(self.step_state(step).task, step);
         self.gates[gate].go(input, output);
         self.start_attempt(step, None, Work::Model(request), false);
     }

@@ -124,11 +124,10 @@ impl Engine {
     /// A task that waited for a slot to go on with a request has it.
     pub(crate) fn go_on(&mut self, task: CallId, step: CallId) {
         self.calls[task.0 as usize].state = State::Running;
-        self.came_back(task, step);
         self.queue_model(step);
     }
 
-    /// A task no longer rests: the time without a slot does not count.
+    /// A request of a task that rested goes out: the time until now does not count.
     pub(crate) fn came_back(&mut self, task: CallId, step: CallId) {
         let own = self.task_loop(task);
         own.waiting.take_if(|waiting| *waiting == step);

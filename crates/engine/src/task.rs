@@ -71,6 +71,13 @@ impl Engine {
                 self.lanes.release(lane);
                 continue;
             }
+            if self.task(id).own.as_ref().is_some_and(|own| own.waiting.is_some()) {
+                // It goes on with a request, which is held against the budgets when it is sent.
+                let call = &mut self.calls[id.0 as usize];
+                (call.state, call.lane) = (State::Running, Some(lane));
+                self.serve(id);
+                continue;
+            }
             let own = self.own_budget(id);
             if own.contains(&0.0) {
                 self.lanes.release(lane);
