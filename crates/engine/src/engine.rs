@@ -12,7 +12,7 @@ use crate::prefix::Prefixes;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
-    RunStart, Subagent, Tool, Work,
+    RunStart, Subagent, Tool, Work, Worktree,
 };
 use loopwright_types::Bug;
 use loopwright_types::{Attempt, CallId, GuestId, Micros, Reason, RunId, Usage};
@@ -37,6 +37,8 @@ pub struct Engine {
     /// Providers of models that were asked.
     pub(crate) gates: Vec<Gate>,
     pub(crate) prefixes: Prefixes,
+    /// Worktrees of tasks that are settled, with the calls that still work in each.
+    pub(crate) left_worktrees: HashMap<CallId, (Worktree, Vec<CallId>)>,
     /// Models by the names that ask for them.
     pub(crate) models: HashMap<String, Arc<Model>>,
     /// Tasks that wait for a model's name to be looked up, by the name.
@@ -113,6 +115,7 @@ impl Engine {
             ledger,
             gates: Vec::new(),
             prefixes: Prefixes::default(),
+            left_worktrees: HashMap::new(),
             models: start
                 .models
                 .iter()
@@ -316,7 +319,8 @@ impl Engine {
             if !restored && call.is_settled() {
                 self.forget_attempt(id);
                 self.gate_dropped(id);
-                return;
+                let dropped = Outcome::Failed(crate::cancel::failure(Reason::Cancelled));
+                return self.left_by(id, &dropped);
             }
             if !restored && self.is_interrupted() {
                 let unsent = Outcome::Failed(crate::cancel::failure(Reason::Cancelled).not_sent());

@@ -82,7 +82,10 @@ impl Engine {
                 let call = &mut self.calls[id.0 as usize];
                 if !call.is_settled() {
                     call.state = State::Interrupted { sent: true };
+                    continue;
                 }
+                let ended = Outcome::Failed(crate::cancel::failure(Reason::Cancelled));
+                self.left_by(*id, &ended);
             }
         }
         if let Some(past) = &mut self.past {

@@ -25,6 +25,7 @@ mod loops; // a subagent that a model serves, step by step
 mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
+mod outage; // who waits for a provider that is down
 mod past; // a run's journal read back
 mod pause; // the run waits because somebody wants it to
 mod prefix; // siblings that share a cached prefix
@@ -36,6 +37,7 @@ mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
 mod task; // attempts and answers, re-asks
 mod times; // a task's time
+mod width; // how many requests a provider takes at once
 mod worktree; // a task's own git worktree
 
 pub use drive::{Ended, drive, drive_resumed};

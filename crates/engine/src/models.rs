@@ -39,7 +39,13 @@ impl Engine {
         match prefix {
             // What went out when is known already where a run is restored.
             Some((prefix, bytes)) if bytes as u64 >= least && self.past.is_none() => {
-                if self.prefixes.may_go(prefix, step, self.now) {
+                let calls = &self.calls;
+                let leads = |leader: CallId| {
+                    let call = &calls[leader.0 as usize];
+                    let task = call.parent().map(|task| &calls[task.0 as usize]);
+                    call.active.is_some() || task.is_some_and(|task| task.lane.is_some())
+                };
+                if self.prefixes.may_go(prefix, step, self.now, leads) {
                     self.queue_model(step);
                 }
             }
@@ -51,7 +57,7 @@ impl Engine {
     pub(crate) fn queue_model(&mut self, step: CallId) {
         self.calls[step.0 as usize].state = State::Queued;
         let gate = self.gate_of(step);
-        if self.past.is_none() {
+        if self.past.is_none() && !self.wait_apart(step, gate) {
             self.gates[gate].push(step);
         }
     }
@@ -131,12 +137,13 @@ impl Engine {
             unreachable!("only requests to models wait here")
         };
         request.output_tokens_max = output;
+        self.came_back(self.step_state(step).task, step);
         self.gates[gate].go(input, output);
         self.start_attempt(step, None, Work::Model(request), false);
     }
 
     /// A provider is looked at again at this time, unless that is arranged already.
-    fn set_gate_timer(&mut self, gate: usize, at: Micros) {
+    pub(crate) fn set_gate_timer(&mut self, gate: usize, at: Micros) {
         if self.gates[gate].timer.replace(at) == Some(at) {
             return;
         }
@@ -272,7 +279,7 @@ impl Engine {
         let gate = self.step_state(step).gate.expect("what was sent has its gate");
         let name = self.model_of(step).name.clone();
         self.gates[gate].spent.remove(&name);
-        let change = self.gates[gate].succeeded();
+        let change = self.gates[gate].succeeded(self.now);
         self.gate_changed(gate, change, None);
     }
 
@@ -320,10 +327,12 @@ impl Engine {
             (Change::WentDown, Some(failure)) => {
                 let failure = failure.clone();
                 self.append(Entry::ProviderDown { now, provider, failure });
+                self.all_rest(gate);
             }
             (Change::CameUp(since), _) => {
                 self.append(Entry::ProviderUp { now, provider });
                 self.excuse(gate, since);
+                self.all_back(gate);
             }
             _ => {}
         }
@@ -385,14 +394,10 @@ impl Engine {
     /// A request's wait is over: its subagent needs a slot again.
     pub(crate) fn retry_due(&mut self, step: CallId) {
         let task = self.step_state(step).task;
-        let call = &mut self.calls[task.0 as usize];
-        if call.lane.is_some() {
-            return self.queue_model(step);
+        match self.calls[task.0 as usize].lane {
+            Some(_) => self.queue_model(step),
+            None => self.call_back(step),
         }
-        call.state = State::Queued;
-        self.calls[step.0 as usize].state = State::Waiting;
-        self.task_loop(task).waiting = Some(step);
-        self.enqueue(task);
     }
 
     /// How long a request waits before it is sent again: what the provider asked for, else drawn with full

@@ -98,7 +98,8 @@ impl Run {
             usd_micros: options.usd_micros,
         };
         let (guests, taken) = crate::execute::on_own_thread(move || take(reading, took, guests))??;
-        let subagents = Drivers::new(&registry, settings, &workspace);
+        let servers = tools.servers_for_agents();
+        let subagents = Drivers::new(&registry, settings, &workspace, servers);
         let models = ModelDriver::new(providers.clone(), settings);
         Ok(Self {
             start,

@@ -187,6 +187,7 @@ codes! {
     1205 AGENT_OPTION "an agent does not offer what was asked for";
     1206 AGENT_FAILED "an agent failed";
     1207 AGENT_NO_ANSWER "an agent ended its turn without an answer";
+    1208 AGENT_SERVER "an agent cannot reach an MCP server that it is given";
     // 13xx: worktrees.
     1301 REPOSITORY_UNFIT "the workspace is in no git repository that can give worktrees";
     1302 GIT_UNAVAILABLE "git cannot be used";
