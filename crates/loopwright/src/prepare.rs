@@ -102,11 +102,7 @@ impl Run {
             registry.mock_all();
         }
         let models = pinned(&providers, &registry, model.as_deref())?;
-        let interpreter = Interpreter::new(loopwright_interpreter::Options {
-            cache_dir: options.cache_dir,
-            ..Default::default()
-        })
-        .map_err(|error| error.diagnostic())?;
+        let interpreter = open_interpreter(options.cache_dir)?;
         let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
             .map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
@@ -199,6 +195,12 @@ impl Run {
             subagents: Arc::clone(&self.subagents),
         }
     }
+}
+
+/// The sandbox; compiled guests are kept in this directory.
+pub(crate) fn open_interpreter(cache_dir: Option<PathBuf>) -> Result<Interpreter, Diagnostic> {
+    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
+    Interpreter::new(options).map_err(|error| error.diagnostic())
 }
 
 fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {

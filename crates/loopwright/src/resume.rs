@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::execute::synced;
-use crate::prepare::{Around, PrepareError, Run};
+use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
 use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
@@ -166,8 +166,7 @@ pub(crate) fn interpreter(
     start: &RunStart,
     cache_dir: Option<PathBuf>,
 ) -> Result<Interpreter, Diagnostic> {
-    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
-    let interpreter = Interpreter::new(options).map_err(|error| error.diagnostic())?;
+    let interpreter = open_interpreter(cache_dir)?;
     if interpreter.hash() != start.interpreter {
         let message = format!("run `{}` was made by another version of the interpreter", start.run);
         let hint =
