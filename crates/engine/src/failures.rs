@@ -4,6 +4,7 @@ use crate::call::State;
 use crate::engine::Engine;
 use crate::task::budget_spent;
 use loopwright_protocol::{Command, Fallback, Outcome, TimerId};
+use loopwright_types::Bug;
 use loopwright_types::{Attempt, CallId, Effects, Failure, Usage};
 
 impl Engine {
@@ -15,7 +16,8 @@ impl Engine {
         failure: Failure,
         usage: Usage,
     ) {
-        let repeatable = !failure.sent || self.effects(id) == Effects::None;
+        let repeatable =
+            Bug::RetryEffects.is_on() || !failure.sent || self.effects(id) == Effects::None;
         let over = self.own_budget(id).contains(&0.0);
         let (seed, base, longest) = (self.seed, self.options.backoff, self.options.backoff_max);
         let now = self.now;

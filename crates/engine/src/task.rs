@@ -8,6 +8,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, Command, Dispatch, EndEntry, Entry, Feedback, Json, Outcome, Request,
     StartEntry, TaskWork, Work,
 };
+use loopwright_types::Bug;
 use loopwright_types::{Attempt, CallId, Code, Effects, Failure, Micros, Reason, Usage};
 
 impl Engine {
@@ -236,6 +237,11 @@ impl Engine {
             None => {
                 let ahead = false;
                 let entry = StartEntry { call: id, attempt, now, subagent, effects, ahead, reask };
+                if Bug::ForgetIntent.is_on() && effects.is_some() && self.past.is_none() {
+                    let run = self.run.clone();
+                    let dispatch = Dispatch { run, call: id, attempt, timeout: None, work };
+                    return self.hold(Command::Dispatch(Box::new(dispatch)));
+                }
                 self.append(Entry::AttemptStarted(entry))
             }
         };
@@ -263,7 +269,9 @@ impl Engine {
         outcome: Outcome,
         usage: Usage,
     ) {
-        if !self.is_active(id, attempt) {
+        let settled = self.calls.get(id.0 as usize).is_none_or(|call| call.is_settled());
+        let anyhow = Bug::TakeAnyEnd.is_on() && !settled;
+        if !self.is_active(id, attempt) && !anyhow {
             return; // a second report of the same attempt: the outbox is idempotent
         }
         self.forget_attempt(id);

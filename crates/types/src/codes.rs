@@ -178,6 +178,7 @@ codes! {
     1110 MCP_TOOL "a tool of an MCP server cannot be used";
     1111 MCP_TIMEOUT "an MCP server did not answer in time";
     1112 MCP_ERROR "an MCP server answered with an error";
+    1113 MCP_RESULT "a result does not fit the output schema of its MCP tool";
     // 12xx: agents over the Agent Client Protocol.
     1201 AGENT_NOT_STARTED "an agent could not be started";
     1202 AGENT_NOT_READY "an agent did not get ready for its task";
