@@ -2,7 +2,7 @@
 //! anything is written or spent.
 
 use crate::clock::{self, Clock};
-use crate::execute::Canceller;
+use crate::execute::{Canceller, Recorded};
 use crate::host::Message;
 use crate::options::RunOptions;
 use crate::resume::Taken;
@@ -16,8 +16,8 @@ use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
 use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, PoisonError};
 
 /// The model that the mock driver plays.
 const MOCK: &str = "mock";
@@ -61,6 +61,7 @@ pub struct Run {
     pub(crate) warnings: Vec<Diagnostic>,
     /// A run that goes on.
     pub(crate) taken: Option<Box<Taken>>,
+    pub(crate) recorded: Recorded,
 }
 
 impl Run {
@@ -147,6 +148,7 @@ impl Run {
             inbox,
             warnings,
             taken: None,
+            recorded: Recorded::default(),
         })
     }
 
@@ -176,6 +178,12 @@ impl Run {
             visit(&entry.map_err(|error| error.diagnostic())?.1);
         }
         Ok(())
+    }
+
+    /// Calls this once the first entry that this process adds is durable: the run is recorded from there on. Called
+    /// on the journal's thread: it must not wait long.
+    pub fn when_recorded(&self, tell: impl FnOnce() + Send + 'static) {
+        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
     }
 
     /// Reads how many commits (each with one sync) and entries the journal has made in this process.

@@ -1,7 +1,7 @@
 //! A recorded run, prepared to go on in this process: everything that can refuse it is looked at before it is taken.
 
 use crate::clock::Clock;
-use crate::execute::synced;
+use crate::execute::{Recorded, synced};
 use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
@@ -85,19 +85,19 @@ impl Run {
         let mut warnings = told;
         warnings.extend(changes(&start, &registry, &tools));
         let (sender, inbox) = crate::execute::inbox();
-        let clock = Clock::start();
+        let (clock, recorded) = (Clock::start(), Recorded::default());
         let guests = Guests::new(interpreter, settings).resting_in(options.data_dir.clone());
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_as(&options.data_dir, Options::of(settings));
         let store = store.map_err(|error| error.diagnostic())?;
         let took = Took {
             store: store.clone(),
-            synced: synced(&sender, clock),
+            synced: synced(&sender, clock, &recorded),
             is_over: row.status == RunStatus::Failed,
             tokens: options.tokens,
             usd_micros: options.usd_micros,
         };
-        let (guests, taken) = crate::execute::on_own_thread(move || take(reading, took, guests))??;
+        let (guests, taken) = crate::execute::on_own_thread(move || take(&reading, took, guests))??;
         let subagents = Drivers::new(&registry, settings, &workspace);
         let models = ModelDriver::new(providers.clone(), settings);
         Ok(Self {
@@ -114,6 +114,7 @@ impl Run {
             inbox,
             warnings,
             taken: Some(Box::new(taken)),
+            recorded,
         })
     }
 }
@@ -240,7 +241,7 @@ struct Took {
 }
 
 /// Restores the run, takes it, and ends what the process before has left.
-fn take(reading: Reading, took: Took, mut guests: Guests) -> Result<(Guests, Taken), Diagnostic> {
+fn take(reading: &Reading, took: Took, mut guests: Guests) -> Result<(Guests, Taken), Diagnostic> {
     let told = |error: Error| error.diagnostic();
     let run = &reading.run;
     let mut resume = Resume::new(&mut guests, GAS_PER_MS);
