@@ -341,24 +341,38 @@ fn decide(place: &Place) {
     }
 }
 
+/// Processes that are killed at a time.
+const KILLERS: u64 = 4;
+
 /// Real processes over real files, killed at random moments, also while they go on after a kill.
 #[test]
 fn sigkills_never_repeat_finished_work_nor_effects() {
-    let seed: u64 = std::env::var("SIGKILLS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(20_261_126);
-    let kills_wanted: usize =
-        std::env::var("SIGKILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(100);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("SIGKILLS_SEED").unwrap_or(20_261_126);
+    let wanted = number("SIGKILLS").unwrap_or(100);
     println!("SIGKILLS_SEED={seed}");
-    let mut random = Random(seed);
     let begun_at = Instant::now();
     let expected = undisturbed();
-    let whole_us = begun_at.elapsed().as_micros() as u64;
-    let (mut kills, mut runs, mut rerun) = (0, 0, 0);
-    while kills < kills_wanted {
+    let whole_us = u64::try_from(begun_at.elapsed().as_micros()).unwrap();
+    let killed = std::thread::scope(|scope| {
+        let expected = expected.as_str();
+        let killer = |of: u64| {
+            let kills = wanted / KILLERS + u64::from(of < wanted % KILLERS);
+            scope.spawn(move || kill_at_random(seed + of, kills, whole_us, expected))
+        };
+        let killers: Vec<_> = (0..KILLERS).map(killer).collect();
+        killers.into_iter().map(|killer| killer.join().unwrap()).collect::<Vec<_>>()
+    });
+    let (kills, runs) = killed.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    println!("{kills} kills in {runs} runs took {:?}", begun_at.elapsed());
+}
+
+/// Kills runs until there were so many kills; says how many there were, and how many runs they took.
+fn kill_at_random(seed: u64, wanted: u64, whole_us: u64, expected: &str) -> (u64, u64) {
+    let mut random = Random(seed);
+    let (mut kills, mut runs) = (0, 0);
+    while kills < wanted {
         let place = place(PROGRAM);
-        let mut resumes = 0;
         runs += 1;
         loop {
             // One that was killed before its first entry has nothing to go on with.
@@ -369,30 +383,30 @@ fn sigkills_never_repeat_finished_work_nor_effects() {
                 .collect();
             let whole = [&["run"], &ARGS[..]].concat();
             let arguments: &[&str] = if exists { &["resume", "latest"] } else { &whole };
-            resumes += usize::from(exists);
             let mut child = start(&place, arguments);
             std::thread::sleep(Duration::from_micros(random.below(whole_us)));
             let ended = child.try_wait().unwrap();
-            kills += usize::from(kill(child));
-            rerun += done.iter().filter(|(file, before)| begun(&place, file) != *before).count();
+            kills += u64::from(kill(child));
+            for (file, before) in done {
+                let now = begun(&place, &file);
+                assert_eq!(now, before, "seed {seed}, run {runs}: `{file}` was finished");
+            }
             match ended.and_then(|status| status.code()) {
                 None => {}
                 Some(0) => break,
                 Some(4) => decide(&place),
-                code => panic!("{code:?} after {resumes} resumes: {:?}", place.run(&["resume"])),
+                code => panic!("seed {seed}: {code:?}: {:#?}", place.run(&["resume"])),
             }
-            let over = row(&place).is_some_and(|row| row.status == RunStatus::Complete);
-            if over {
+            if row(&place).is_some_and(|row| row.status == RunStatus::Complete) {
                 break; // it was killed behind its end
             }
         }
-        assert_eq!(place.run(&["wait", "latest"]).code(0).out, expected, "seed {seed}, run {runs}");
+        let told = place.run(&["wait", "latest"]).code(0).out;
+        assert_eq!(told, expected, "seed {seed}, run {runs}");
         let effects = lines(&place, "effects");
         let once: BTreeSet<&String> = effects.iter().collect();
         assert_eq!((effects.len(), once.len()), (3, 3), "seed {seed}, run {runs}: {effects:?}");
-        let replayed = place.run(&["verify", "latest"]);
-        replayed.code(0);
+        place.run(&["replay"]).code(0);
     }
-    assert_eq!(rerun, 0, "seed {seed}: finished work was done again");
-    println!("{kills} kills in {runs} runs took {:?}", begun_at.elapsed());
+    (kills, runs)
 }

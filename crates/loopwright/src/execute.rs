@@ -12,8 +12,8 @@ use loopwright_host::Driver;
 use loopwright_protocol::{Entry, Event, Json, RunFinish};
 use loopwright_subagents::{Drivers, Signal};
 use loopwright_types::{Code, Diagnostic, RunId, RunStatus, Usage};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How a run ended.
@@ -89,7 +89,7 @@ impl Run {
         let (writer, mut engine, requests, is_resumed) = match self.taken {
             Some(taken) => (taken.writer, taken.engine, taken.requests, true),
             None => {
-                let writer = self.store.create(&self.start, synced(&sender, clock));
+                let writer = self.store.create(&self.start, synced(&sender, clock, &self.recorded));
                 let writer = writer.map_err(|error| error.diagnostic())?;
                 let engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
                 (writer, engine, Requests::default(), false)
@@ -159,10 +159,22 @@ pub(crate) fn on_own_thread<T: Send + 'static>(
     Ok(running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
+/// What is called once the first entry of this process is durable.
+pub(crate) type Recorded = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
 /// Tells the run's inbox what is durable.
-pub(crate) fn synced(sender: &Sender<Message>, clock: Clock) -> loopwright_journal::Synced {
-    let sender = sender.clone();
+pub(crate) fn synced(
+    sender: &Sender<Message>,
+    clock: Clock,
+    recorded: &Recorded,
+) -> loopwright_journal::Synced {
+    let (sender, recorded) = (sender.clone(), Arc::clone(recorded));
     Box::new(move |durable: Result<u64, loopwright_journal::Error>| {
+        if durable.is_ok()
+            && let Some(recorded) = recorded.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            recorded();
+        }
         let message = match durable {
             Ok(count) => Message::Event(Event::Synced { count, now: clock.now() }),
             Err(error) => Message::JournalFailed(error.diagnostic()),

@@ -2,7 +2,7 @@
 //! anything is written or spent.
 
 use crate::clock::{self, Clock};
-use crate::execute::Canceller;
+use crate::execute::{Canceller, Recorded};
 use crate::host::Message;
 use crate::options::RunOptions;
 use crate::resume::Taken;
@@ -16,8 +16,8 @@ use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
 use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, PoisonError};
 
 /// The model that the mock driver plays.
 const MOCK: &str = "mock";
@@ -61,6 +61,7 @@ pub struct Run {
     pub(crate) warnings: Vec<Diagnostic>,
     /// A run that goes on.
     pub(crate) taken: Option<Box<Taken>>,
+    pub(crate) recorded: Recorded,
 }
 
 impl Run {
@@ -102,11 +103,7 @@ impl Run {
             registry.mock_all();
         }
         let models = pinned(&providers, &registry, model.as_deref())?;
-        let interpreter = Interpreter::new(loopwright_interpreter::Options {
-            cache_dir: options.cache_dir,
-            ..Default::default()
-        })
-        .map_err(|error| error.diagnostic())?;
+        let interpreter = open_interpreter(options.cache_dir)?;
         let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
             .map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
@@ -152,6 +149,7 @@ impl Run {
             inbox,
             warnings,
             taken: None,
+            recorded: Recorded::default(),
         })
     }
 
@@ -183,6 +181,12 @@ impl Run {
         Ok(())
     }
 
+    /// Calls this once the first entry that this process adds is durable: the run is recorded from there on. Called
+    /// on the journal's thread: it must not wait long.
+    pub fn when_recorded(&self, tell: impl FnOnce() + Send + 'static) {
+        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
+    }
+
     /// Reads how many commits (each with one sync) and entries the journal has made in this process.
     pub fn journal_stats(&self) -> impl Fn() -> (u64, u64) + use<> {
         let store = self.store.clone();
@@ -200,6 +204,12 @@ impl Run {
             subagents: Arc::clone(&self.subagents),
         }
     }
+}
+
+/// The sandbox; compiled guests are kept in this directory.
+pub(crate) fn open_interpreter(cache_dir: Option<PathBuf>) -> Result<Interpreter, Diagnostic> {
+    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
+    Interpreter::new(options).map_err(|error| error.diagnostic())
 }
 
 fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {

@@ -177,9 +177,7 @@ fn outcome(answer: PersonAnswer, request: &ApproveRequest) -> Option<(Outcome, O
 pub(crate) fn fits(value: &Json, choices: Option<&[String]>) -> bool {
     match choices {
         None => matches!(value.text(), "true" | "false"),
-        Some(choices) => {
-            value.read::<String>().is_ok_and(|value| choices.iter().any(|choice| *choice == value))
-        }
+        Some(choices) => value.read::<String>().is_ok_and(|value| choices.contains(&value)),
     }
 }
 

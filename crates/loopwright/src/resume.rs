@@ -1,8 +1,8 @@
 //! A recorded run, prepared to go on in this process: everything that can refuse it is looked at before it is taken.
 
 use crate::clock::Clock;
-use crate::execute::synced;
-use crate::prepare::{Around, PrepareError, Run};
+use crate::execute::{Recorded, synced};
+use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
 use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
@@ -85,19 +85,19 @@ impl Run {
         let mut warnings = told;
         warnings.extend(changes(&start, &registry, &tools));
         let (sender, inbox) = crate::execute::inbox();
-        let clock = Clock::start();
+        let (clock, recorded) = (Clock::start(), Recorded::default());
         let guests = Guests::new(interpreter, settings).resting_in(options.data_dir.clone());
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_as(&options.data_dir, Options::of(settings));
         let store = store.map_err(|error| error.diagnostic())?;
         let took = Took {
             store: store.clone(),
-            synced: synced(&sender, clock),
+            synced: synced(&sender, clock, &recorded),
             is_over: row.status == RunStatus::Failed,
             tokens: options.tokens,
             usd_micros: options.usd_micros,
         };
-        let (guests, taken) = crate::execute::on_own_thread(move || take(reading, took, guests))??;
+        let (guests, taken) = crate::execute::on_own_thread(move || take(&reading, took, guests))??;
         let servers = tools.servers_for_agents();
         let subagents = Drivers::new(&registry, settings, &workspace, servers);
         let models = ModelDriver::new(providers.clone(), settings);
@@ -115,6 +115,7 @@ impl Run {
             inbox,
             warnings,
             taken: Some(Box::new(taken)),
+            recorded,
         })
     }
 }
@@ -167,8 +168,7 @@ pub(crate) fn interpreter(
     start: &RunStart,
     cache_dir: Option<PathBuf>,
 ) -> Result<Interpreter, Diagnostic> {
-    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
-    let interpreter = Interpreter::new(options).map_err(|error| error.diagnostic())?;
+    let interpreter = open_interpreter(cache_dir)?;
     if interpreter.hash() != start.interpreter {
         let message = format!("run `{}` was made by another version of the interpreter", start.run);
         let hint =
@@ -242,7 +242,7 @@ struct Took {
 }
 
 /// Restores the run, takes it, and ends what the process before has left.
-fn take(reading: Reading, took: Took, mut guests: Guests) -> Result<(Guests, Taken), Diagnostic> {
+fn take(reading: &Reading, took: Took, mut guests: Guests) -> Result<(Guests, Taken), Diagnostic> {
     let told = |error: Error| error.diagnostic();
     let run = &reading.run;
     let mut resume = Resume::new(&mut guests, GAS_PER_MS);

@@ -1,5 +1,6 @@
 //! `approvals`: the questions that runs ask people.
 
+use super::ending::typed;
 use super::runs::open;
 use crate::args::Approvals;
 use crate::failure::{Failure, draw};
@@ -78,10 +79,10 @@ impl Found {
         }
     }
 
-    fn block(&self, paint: Paint, how: &str) -> String {
+    fn block(&self, paint: Paint, how: &str, at: &str) -> String {
         match self {
-            Self::Question(approval) => block(paint, how, approval),
-            Self::Doubt(doubt) => doubt_block(paint, how, doubt),
+            Self::Question(approval) => block(paint, how, approval, at),
+            Self::Doubt(doubt) => doubt_block(paint, how, doubt, at),
         }
     }
 }
@@ -117,8 +118,8 @@ pub fn approvals(terminal: &Terminal, args: &Approvals) -> Result<u8, Failure> {
         terminal.tell("no run waits for an answer");
         return Ok(0);
     }
-    let paint = terminal.paint_out();
-    let shown: Vec<String> = found.iter().map(|(how, it)| it.block(paint, how)).collect();
+    let (paint, at) = (terminal.paint_out(), typed(args.data_dir.data_dir.as_deref()));
+    let shown: Vec<String> = found.iter().map(|(how, it)| it.block(paint, how, &at)).collect();
     terminal.out(&shown.join("\n")).map(|()| 0)
 }
 
@@ -156,9 +157,9 @@ fn out<'a>(how: &'a str, approval: &'a Approval) -> ApprovalOut<'a> {
 }
 
 /// A question with all that a person needs to answer it, and how.
-pub fn block(paint: Paint, how: &str, approval: &Approval) -> String {
+fn block(paint: Paint, how: &str, approval: &Approval, at: &str) -> String {
     let Approval { run, call, request, since, deadline, program, position, answer } = approval;
-    let day = |at| timestamp(at)[..19].replace('T', " ");
+    let day = |time| timestamp(time)[..19].replace('T', " ");
     let place = position.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
     let mut text = format!("{}  call {call}  {}\n", paint.bold(run.as_str()), paint.yellow(how));
     text.push_str(&format!("  since {} UTC", day(*since)));
@@ -181,21 +182,24 @@ pub fn block(paint: Paint, how: &str, approval: &Approval) -> String {
             PersonAnswer::Rejected { .. } | PersonAnswer::Decided { .. } => "rejected".to_owned(),
         };
         text.push_str(&format!("  answered {answer}: taken when the run goes on\n"));
-        return text + &format!("  {}\n", paint.dim(&format!("loopwright resume {run}")));
+        return text + &format!("  {}\n", paint.dim(&format!("loopwright resume {run}{at}")));
     }
     let choices = request.choices.as_deref().unwrap_or_default();
     for choice in choices {
-        let line = format!("loopwright approve {run} {call} --choice {}", quoted(choice));
+        let line = format!("loopwright approve {run} {call}{at} --choice {}", quoted(choice));
         text.push_str(&format!("  {}\n", paint.dim(&line)));
     }
     if choices.is_empty() {
-        text.push_str(&format!("  {}\n", paint.dim(&format!("loopwright approve {run} {call}"))));
+        text.push_str(&format!(
+            "  {}\n",
+            paint.dim(&format!("loopwright approve {run} {call}{at}"))
+        ));
     }
-    text + &format!("  {}\n", paint.dim(&format!("loopwright reject {run} {call}")))
+    text + &format!("  {}\n", paint.dim(&format!("loopwright reject {run} {call}{at}")))
 }
 
 /// A call in doubt, and what can be said of it.
-fn doubt_block(paint: Paint, how: &str, doubt: &InDoubt) -> String {
+fn doubt_block(paint: Paint, how: &str, doubt: &InDoubt, at: &str) -> String {
     let InDoubt { run, call, name, request, since, program, position, decision } = doubt;
     let day = timestamp(*since)[..19].replace('T', " ");
     let place = position.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
@@ -208,21 +212,21 @@ fn doubt_block(paint: Paint, how: &str, doubt: &InDoubt) -> String {
     }
     if decision.is_some() {
         text.push_str("  decided: taken when the run goes on\n");
-        return text + &format!("  {}\n", paint.dim(&format!("loopwright resume {run}")));
+        return text + &format!("  {}\n", paint.dim(&format!("loopwright resume {run}{at}")));
     }
     for (option, meaning) in [
         ("--repeat", "it was not done"),
         ("--value JSON", "it was, with this result"),
         ("--fail", "give it up"),
     ] {
-        let line = format!("loopwright decide {run} {call} {option}");
+        let line = format!("loopwright decide {run} {call}{at} {option}");
         text.push_str(&format!("  {}  {meaning}\n", paint.dim(&line)));
     }
     text
 }
 
 /// JSON as people read it.
-pub fn pretty(json: &Json) -> String {
+fn pretty(json: &Json) -> String {
     let value = json.read::<serde_json::Value>();
     let pretty = value.and_then(|value| serde_json::to_string_pretty(&value));
     pretty.unwrap_or_else(|_| json.text().to_owned())

@@ -86,10 +86,10 @@ pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8
     }
     terminal.tell(&format!(
         "runs in the background; its log is {}\n  \
-         loopwright wait {run}{at}    waits for its end and prints its result\n  \
-         loopwright show {run}{at}    shows how far it is\n  \
-         loopwright pause {run}{at}   lets what is under way end and stops there\n  \
-         loopwright cancel {run}{at}  ends it",
+         loopwright wait {run}{at}    its end and its result\n  \
+         loopwright show {run}{at}    how far it is\n  \
+         loopwright pause {run}{at}   stop it for a while\n  \
+         loopwright cancel {run}{at}  end it",
         escape(&log.display().to_string())
     ));
     terminal.out(&format!("{run}\n")).map(|()| 0)

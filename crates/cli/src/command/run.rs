@@ -112,12 +112,12 @@ fn execute(
         sources.take(entry);
         view.apply(entry);
     })?;
-    let (mut show, seen, begun) = (progress.observer(view), sources.clone(), id.clone());
-    let mut untold = background.map(|background| (background, told));
+    let (mut show, seen) = (progress.observer(view), sources.clone());
+    if let Some(background) = background {
+        let id = id.clone();
+        run.when_recorded(move || background.tell(&id, told));
+    }
     let observer = Box::new(move |entry: &Entry| {
-        if let Some((background, told)) = untold.take() {
-            background.tell(&begun, told);
-        }
         seen.take(entry);
         show(entry);
     });

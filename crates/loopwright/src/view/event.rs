@@ -135,29 +135,11 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::Unhandled { guest, error } => {
             Out { guest: Some(guest.0), error: Some(error.into()), ..named("unhandled") }
         }
-        Entry::CancelRequested { now } => {
-            Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
-        }
-        Entry::PauseRequested { now } => {
-            Out { at: Some(timestamp(*now)), ..named("pause.requested") }
-        }
-        Entry::GuestStopped { guest, now, error } => Out {
-            guest: Some(guest.0),
-            at: Some(timestamp(*now)),
-            error: Some(error.into()),
-            ..named("guest.stopped")
-        },
-        Entry::Resumed(resumed) => Out {
-            at: Some(timestamp(resumed.now)),
-            version: Some(&resumed.version),
-            lost: Some(resumed.lost.len()),
-            run_id: view.header().map(|header| &header.run),
-            ..named("run.resumed")
-        },
-        Entry::Decided(decided) => Out {
-            decision: Some(word(&decided.decision)),
-            ..call_out(view, decided.call, "decided", Some(decided.now))
-        },
+        Entry::CancelRequested { .. }
+        | Entry::PauseRequested { .. }
+        | Entry::GuestStopped { .. }
+        | Entry::Resumed(_)
+        | Entry::Decided(_) => control_event(view, entry)?,
         Entry::ProviderDown { now, provider, failure } => {
             Out { failure: Some(failure.into()), ..provider_out(view, provider, "down", *now) }
         }
@@ -182,6 +164,37 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         | Entry::Settled(_) => call_event(view, entry)?,
     };
     Some(to_line(&out))
+}
+
+/// What stops a run or goes on with it.
+fn control_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
+    let named = |event: &str| Out { event: event.to_owned(), ..Out::default() };
+    Some(match entry {
+        Entry::CancelRequested { now } => {
+            Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
+        }
+        Entry::PauseRequested { now } => {
+            Out { at: Some(timestamp(*now)), ..named("pause.requested") }
+        }
+        Entry::GuestStopped { guest, now, error } => Out {
+            guest: Some(guest.0),
+            at: Some(timestamp(*now)),
+            error: Some(error.into()),
+            ..named("guest.stopped")
+        },
+        Entry::Resumed(resumed) => Out {
+            at: Some(timestamp(resumed.now)),
+            version: Some(&resumed.version),
+            lost: Some(resumed.lost.len()),
+            run_id: view.header().map(|header| &header.run),
+            ..named("run.resumed")
+        },
+        Entry::Decided(decided) => Out {
+            decision: Some(word(&decided.decision)),
+            ..call_out(view, decided.call, "decided", Some(decided.now))
+        },
+        _ => return None,
+    })
 }
 
 fn run_started(start: &RunStart) -> Out<'_> {

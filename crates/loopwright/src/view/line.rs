@@ -51,7 +51,7 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
         Entry::PauseRequested { .. } => "pausing: what is under way ends first".to_owned(),
         Entry::Resumed(resumed) => {
             let name = view.header().map(|header| header.run.to_string()).unwrap_or_default();
-            format!("run {name} goes on: {}", lost_words(resumed))
+            format!("run {name} goes on: {}", lost_words(view, resumed))
         }
         Entry::Decided(decided) => {
             let call = view.call(decided.call).map_or("call", CallView::word);

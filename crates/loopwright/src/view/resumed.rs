@@ -3,7 +3,7 @@
 
 use super::step::StepState;
 use super::{CallStatus, RunView};
-use loopwright_protocol::{DecideEntry, Decision, ResumeEntry};
+use loopwright_protocol::{CallKind, DecideEntry, Decision, ResumeEntry};
 use loopwright_types::CallId;
 
 /// Why an attempt that went out is under way no more.
@@ -25,7 +25,9 @@ impl RunView {
             }
         }
         for (call, _) in &entry.lost {
-            self.lost.insert(*call);
+            if self.costs(*call) {
+                self.lost.insert(*call);
+            }
             if let Some(step) = self.steps.get_mut(call) {
                 step.state = StepState::Retrying(None);
             }
@@ -35,6 +37,12 @@ impl RunView {
                 view.note = Some(LOST.into());
             }
         }
+    }
+
+    /// Whether an attempt of the call does anything: a question is only asked again.
+    fn costs(&self, call: CallId) -> bool {
+        let asks = |kind| matches!(kind, CallKind::Approve | CallKind::Workflow | CallKind::Sleep);
+        self.calls.get(&call).is_none_or(|view| !asks(view.kind))
     }
 
     pub(super) fn decided(&mut self, entry: &DecideEntry) {
@@ -95,8 +103,8 @@ pub(super) fn word(decision: &Decision) -> &'static str {
 }
 
 /// `3 attempts were lost with the process before`.
-pub(super) fn lost_words(entry: &ResumeEntry) -> String {
-    match entry.lost.len() {
+pub(super) fn lost_words(view: &RunView, entry: &ResumeEntry) -> String {
+    match entry.lost.iter().filter(|(call, _)| view.costs(*call)).count() {
         0 => "nothing was under way".to_owned(),
         1 => "1 attempt was lost with the process before".to_owned(),
         many => format!("{many} attempts were lost with the process before"),
