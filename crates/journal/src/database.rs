@@ -124,6 +124,16 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
     check_identity(database, place)
 }
 
+/// Switches the log on; returns the mode that SQLite is in then.
+fn keep_log(database: &Connection) -> rusqlite::Result<String> {
+    let mut statement = database.prepare("PRAGMA journal_mode=WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = rows.next()?.map_or_else(|| Ok(String::new()), |row| row.get(0))?;
+    // To its end: the change is committed behind the row, and only then does SQLite say if that failed.
+    while rows.next()?.is_some() {}
+    Ok(mode)
+}
+
 fn make_tables(database: &Connection) -> rusqlite::Result<()> {
     for table in TABLES {
         database.execute_batch(table)?;
