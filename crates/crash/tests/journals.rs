@@ -31,6 +31,7 @@ fn a_journal_that_opens_on_a_disk_with_a_fault_keeps_a_log() {
         disk.plan(Plan { fault: Some((at, fault)), ..Plan::default() });
         let path = std::path::Path::new("/journal.db");
         let Ok(_store) = Store::open_inline(disk.vfs(), path, Options::default()) else { continue };
+        disk.plan(Plan::default());
         let database = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), disk.vfs());
         let mode = database.unwrap().query_row("PRAGMA journal_mode", [], |row| row.get(0));
         assert_eq!(mode, Ok("wal".to_owned()), "{fault:?} at operation {at}");

@@ -316,7 +316,7 @@ impl Engine {
             let (id, attempt) = (dispatch.call, dispatch.attempt);
             let call = &mut self.calls[id.0 as usize];
             call.held = false;
-            if !restored && call.is_settled() {
+            if !restored && call.is_settled() && !Bug::RunSettledAgain.is_on() {
                 self.forget_attempt(id);
                 self.gate_dropped(id);
                 let dropped = Outcome::Failed(crate::cancel::failure(Reason::Cancelled));

@@ -69,17 +69,17 @@ impl Life {
     pub fn step(&mut self, world: &mut World) -> Result<(), Stop> {
         let pause = 1000 * world.random.below(4000);
         world.pass(pause);
-        match world.random.below(20) {
-            0..=7 => self.append(world, None),
-            8 | 9 => self.create(world),
-            10 => self.close(world),
-            11 | 12 => self.resume(world),
-            13 => self.request(world),
-            14 => self.acknowledge(world),
-            15 => self.delete(world),
-            16 => self.import(world),
-            17 => self.reopen(world),
-            18 => self.rival(world),
+        match world.random.below(21) {
+            0..=5 => self.append(world, None),
+            6 | 7 => self.create(world),
+            8 => self.close(world),
+            9 | 10 => self.resume(world),
+            11 | 12 => self.request(world),
+            13..=15 => self.acknowledge(world),
+            16 => self.delete(world),
+            17 => self.import(world),
+            18 => self.reopen(world),
+            19 => self.rival(world),
             _ => self.prune(world),
         }
     }

@@ -74,14 +74,14 @@ impl Case {
     /// # Errors
     /// What was broken.
     pub fn go(mut self) -> Result<u64, String> {
-        let crashes_max = 1 + self.random.below(6);
+        let crashes_max = 1 + self.random.below(12);
         self.run(None, crashes_max)?;
         Ok(self.crashes)
     }
 
     fn plan(&mut self) -> (Plan, Option<u64>) {
         let from = self.disk.operations();
-        let reach = [6, 30, 90][self.random.below(3) as usize];
+        let reach = [4, 16, 48][self.random.below(3) as usize];
         let at = from + self.random.below(reach);
         let faults = [Fault::Write, Fault::Full, Fault::Sync, Fault::Read, Fault::Name];
         let calm = Plan::default();
