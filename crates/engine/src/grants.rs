@@ -1,7 +1,7 @@
 //! What a subagent may call: the run's tools, narrowed by its definition and by the call, never widened.
 
 use crate::engine::Engine;
-use loopwright_protocol::Tool;
+use loopwright_protocol::{Subagent, Tool};
 use loopwright_types::CallId;
 
 impl Engine {
@@ -14,20 +14,26 @@ impl Engine {
     pub(crate) fn grant(&self, id: CallId, tool: &Tool) -> Option<Vec<String>> {
         let call = &self.calls[id.0 as usize];
         let target = call.target.map(|at| &self.subagents[at]);
-        // A rule in brackets would take away a part only, but no tool can be told so: what cannot be enforced takes
-        // away the whole.
-        if target
-            .is_some_and(|target| target.tools_denied.iter().any(|item| tool.is_named_by(item)))
-        {
-            return None;
-        }
-        let defined = rules(target.and_then(|target| target.tools.as_deref()), tool)?;
         let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
-        let rules = narrower(defined, rules(asked, tool)?);
-        match rules {
-            None => Some(vec![tool.name.clone()]),
-            Some(rules) => (!rules.is_empty()).then_some(rules),
-        }
+        granted(target, asked, tool)
+    }
+}
+
+/// What a subagent may call of a tool when a task asks for these; `None` is nothing.
+pub(crate) fn granted(
+    target: Option<&Subagent>,
+    asked: Option<&[String]>,
+    tool: &Tool,
+) -> Option<Vec<String>> {
+    // A rule in brackets would take away a part only, but no tool can be told so: what cannot be enforced takes away
+    // the whole.
+    if target.is_some_and(|target| target.tools_denied.iter().any(|item| tool.is_named_by(item))) {
+        return None;
+    }
+    let defined = rules(target.and_then(|target| target.tools.as_deref()), tool)?;
+    match narrower(defined, rules(asked, tool)?) {
+        None => Some(vec![tool.name.clone()]),
+        Some(rules) => (!rules.is_empty()).then_some(rules),
     }
 }
 

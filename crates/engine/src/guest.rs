@@ -321,6 +321,7 @@ impl Engine {
             return;
         };
         match (timer, call.state) {
+            (TimerId::Sleep(_), _) if self.is_open_forecast() => {}
             (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
             (TimerId::Retry(_), State::Backoff) if call.kind == CallKind::Model => {
                 self.retry_due(id);

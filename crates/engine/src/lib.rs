@@ -14,17 +14,21 @@ mod deliver; // what a guest is given: config and completions
 mod drive; // the loop that joins engine, host and guests
 mod engine; // the state and the step
 mod finish; // how a run ends
+mod forecast; // what a fork would do
 mod gate; // one model provider: who waits, when it may be asked
 mod grants; // what a subagent may call
 mod guest; // a guest's state, and what its records ask
+mod identity; // what a call is, whatever its place
 mod jitter; // seeded draws
 mod lanes; // queues and caps
 mod loops; // a subagent that a model serves, step by step
 mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
+mod past; // what a recorded run leaves to a fork
 mod prefix; // siblings that share a cached prefix
 mod replay; // re-execution of a journalled run
+mod reuse; // outcomes taken over from it
 mod schemas; // compiled response schemas
 mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
@@ -34,4 +38,7 @@ mod worktree; // a task's own git worktree
 
 pub use drive::{Ended, drive};
 pub use engine::Engine;
+pub use forecast::{Miss, Verdict};
+pub use identity::{Identity, Part};
+pub use past::{Past, PastCall, Read, Refusal};
 pub use replay::{Mismatch, Replayed, replay};

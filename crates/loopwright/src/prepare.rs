@@ -109,6 +109,7 @@ impl Run {
             model,
             workspace: workspace.display().to_string(),
             agents_dir: agents_dir.map(|dir| dir.display().to_string()),
+            from: None,
             settings,
         };
         let mut warnings = program.warnings;

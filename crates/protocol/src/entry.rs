@@ -2,7 +2,8 @@
 //! derived from these, and replay needs nothing else.
 
 use crate::{
-    CallKind, Json, Model, Outcome, ProgramText, Progress, Subagent, Tool, WorktreeReport,
+    CallKind, ForkedFrom, Json, Model, Outcome, ProgramText, Progress, Reused, Subagent, Tool,
+    WorktreeReport,
 };
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
@@ -185,6 +186,9 @@ pub struct RunStart {
     /// The directory of definitions that went before the workspace's, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents_dir: Option<String>,
+    /// The run that it was forked from, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<ForkedFrom>>,
 }
 
 /// What a guest could read in a turn.
@@ -232,7 +236,8 @@ pub struct CallEntry {
     pub subagent: Option<String>,
     /// The request as the guest wrote it.
     pub request: Json,
-    /// SHA-256 of kind, subagent definition and canonical request: the call's identity.
+    /// The call's identity: SHA-256 of its kind, whom it asks (subagent definition, model, tools in reach) and what
+    /// (canonical request, without label, phase and limits).
     pub digest: Digest,
 }
 
@@ -337,6 +342,9 @@ pub struct SettleEntry {
     /// What became of its worktree, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree: Option<WorktreeReport>,
+    /// The recorded call of another run whose outcome this is; nothing was done for it in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Box<Reused>>,
 }
 
 /// A line the program wrote.

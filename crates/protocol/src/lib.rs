@@ -5,6 +5,7 @@
 mod command; // what the engine asks of its host
 mod entry; // what is journalled
 mod event; // what the host tells the engine
+mod fork; // where a fork comes from
 mod json; // JSON text that is passed on unread
 mod model; // what is asked of a model, and its answer
 mod request; // what a guest's call asks for
@@ -19,6 +20,7 @@ pub use entry::{
     StartEntry, StepEntry, TurnEntry,
 };
 pub use event::{Event, Outcome, Progress};
+pub use fork::{ForkedFrom, Reused};
 pub use json::Json;
 pub use model::{
     Block, Finish, Message, Model, ModelReply, ModelRequest, Price, ProviderLimits, ToolResult,

@@ -4,7 +4,7 @@ use crate::books::Books;
 use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
 use crate::{Random, SimHost, audit};
-use loopwright_engine::{Engine, drive};
+use loopwright_engine::{Engine, Past, Verdict, drive};
 use loopwright_host::Guests;
 use loopwright_protocol::{
     Dispatch, Entry, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
@@ -95,6 +95,7 @@ pub struct Simulation {
     pub gas_per_ms: u64,
     plans: Box<dyn Plans>,
     programs: HashMap<String, ProgramText>,
+    past: Option<Past>,
 }
 
 /// What a simulated run left behind.
@@ -129,6 +130,7 @@ impl Simulation {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            from: None,
             workspace: "/workspace".to_owned(),
         };
         let setup = Setup {
@@ -140,7 +142,8 @@ impl Simulation {
             faults: Faults::default(),
         };
         let plans = Box::new(echo);
-        Self { start, setup, gas_per_ms: GAS_PER_MS, plans, programs: HashMap::new() }
+        let programs = HashMap::new();
+        Self { start, setup, gas_per_ms: GAS_PER_MS, plans, programs, past: None }
     }
 
     /// Sets one of the run's settings.
@@ -199,6 +202,27 @@ impl Simulation {
         self
     }
 
+    /// Takes outcomes over from a recorded run.
+    #[must_use]
+    pub fn past(mut self, past: Past) -> Self {
+        self.past = Some(past);
+        self
+    }
+
+    /// What the run would do as a fork of its past; `changed` as in [`Engine::forecasting`], no tool is free.
+    ///
+    /// # Panics
+    /// When it has no past.
+    pub fn forecast(self, guests: &mut dyn Guests, changed: bool) -> Vec<(CallId, Verdict)> {
+        let (past, now) = (self.past.expect("a fork has a past"), self.start.now);
+        let books = Rc::new(RefCell::new(Books::new(&self.start)));
+        let mut host = SimHost::new(now, self.setup, self.plans, self.programs, books);
+        let mut engine = Engine::new(self.start, self.gas_per_ms).forecasting(past, &[], changed);
+        // It parks or deadlocks where an answer is not to be had: the rest is not forecast.
+        let _ = drive(&mut engine, &mut host, guests, now, &mut |_| {});
+        engine.forecasted().expect("it was only forecast").1
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
@@ -209,6 +233,9 @@ impl Simulation {
         let kept = Rc::clone(&books);
         let mut host = SimHost::new(now, self.setup, self.plans, self.programs, kept);
         let mut engine = Engine::new(self.start, self.gas_per_ms);
+        if let Some(past) = self.past {
+            engine = engine.with_past(past);
+        }
         let mut watched = WatchedGuests::new(guests, Rc::clone(&books));
         let ended = drive(&mut engine, &mut host, &mut watched, now, &mut |_| {});
         drop(watched);

@@ -6,6 +6,7 @@ mod cancellation; // it reaches every descendant
 mod caps; // what may be under way at once, and who goes first
 mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
+mod forks; // what a recorded run answers is not asked again
 mod limits; // tasks, calls, unknown names
 mod model_budgets; // ceilings that requests to models keep
 mod model_edges; // subagents that a model serves, where something goes wrong
