@@ -70,6 +70,9 @@ pub fn drive(
             return Ok(ended);
         }
         host.next(&mut arrived)?;
+        if arrived.is_empty() {
+            guests.rest();
+        }
         events.extend(arrived.drain(..));
     }
 }

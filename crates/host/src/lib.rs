@@ -24,7 +24,8 @@ pub trait RunHost {
     /// The host's clock: what a turn took is visible in the entries after it.
     fn now(&self) -> Micros;
 
-    /// Waits until something happened and adds it to `events`, at least one.
+    /// Waits until something happened and adds it to `events`. Adds nothing when the run has been quiet for long
+    /// enough that its guests may rest.
     ///
     /// # Errors
     /// When the journal cannot be written.
@@ -44,6 +45,10 @@ pub trait Guests {
 
     /// Drops a guest; unknown ones are ignored.
     fn end(&mut self, guest: GuestId);
+
+    /// The run waits, and may do so for days: guests may give up their memory until their next turn, which they must
+    /// not be able to notice.
+    fn rest(&mut self) {}
 }
 
 /// Where an attempt reports to; cheap to clone, usable from any thread.

@@ -1,5 +1,6 @@
 //! The guests of one run, as the drive loop wants them: protocol forms on one side, the bridge on the other.
 
+use crate::rest::Resting;
 use crate::{
     Completion, CompletionStatus, Guest, Interpreter, Limits, MainState, Record, RecordKind,
     Source, Stop, TurnInput, TurnOutput,
@@ -7,18 +8,46 @@ use crate::{
 use loopwright_protocol as protocol;
 use loopwright_types::{Code, Diagnostic, GuestId, Settings, Slot};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// All guests of one run. Driving it inside [`crate::run_on_big_stack`] saves a thread hop per turn.
 pub struct Guests {
     interpreter: Interpreter,
     limits: Limits,
     guests: HashMap<GuestId, Guest>,
+    resting: HashMap<GuestId, Resting>,
+    rest_dir: Option<PathBuf>,
 }
 
 impl Guests {
     /// No guests yet; each will have the limits of the settings.
     pub fn new(interpreter: Interpreter, settings: &Settings) -> Self {
-        Self { interpreter, limits: Limits::from_settings(settings), guests: HashMap::new() }
+        Self {
+            interpreter,
+            limits: Limits::from_settings(settings),
+            guests: HashMap::new(),
+            resting: HashMap::new(),
+            rest_dir: None,
+        }
+    }
+
+    /// Where resting guests are kept: a directory on a disk. Without one, guests never rest.
+    #[must_use]
+    pub fn resting_in(mut self, dir: PathBuf) -> Self {
+        self.rest_dir = Some(dir);
+        self
+    }
+
+    /// Guests in memory and guests at rest.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.guests.len(), self.resting.len())
+    }
+
+    fn wake(&mut self, id: GuestId) -> Result<(), Diagnostic> {
+        let Some(resting) = self.resting.remove(&id) else { return Ok(()) };
+        let guest = resting.wake(&self.interpreter, &self.limits);
+        self.guests.insert(id, guest.map_err(|error| error.diagnostic())?);
+        Ok(())
     }
 }
 
@@ -40,6 +69,10 @@ impl loopwright_host::Guests for Guests {
     }
 
     fn turn(&mut self, id: GuestId, input: &protocol::TurnInput) -> protocol::TurnReport {
+        if let Err(stop) = self.wake(id) {
+            let (stop, stop_is_external) = (Some(stop), true);
+            return protocol::TurnReport { stop, stop_is_external, ..Default::default() };
+        }
         let Some(guest) = self.guests.get_mut(&id) else {
             return broken(&format!("there is no guest `{id}`"));
         };
@@ -64,6 +97,19 @@ impl loopwright_host::Guests for Guests {
 
     fn end(&mut self, id: GuestId) {
         self.guests.remove(&id);
+        self.resting.remove(&id);
+    }
+
+    fn rest(&mut self) {
+        let Some(dir) = &self.rest_dir else { return };
+        let resting = &mut self.resting;
+        self.guests.retain(|id, guest| match Resting::keep(guest, dir) {
+            Ok(kept) => {
+                resting.insert(*id, kept);
+                false
+            }
+            Err(_) => true, // it costs memory, nothing else
+        });
     }
 }
 

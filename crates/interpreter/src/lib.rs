@@ -31,6 +31,7 @@ mod image; // the ready image
 mod interpreter; // the compiled guest, shared by all
 mod limits; // what one guest may use
 mod outbox; // records from the guest
+mod rest; // guests that wait long, on disk
 mod snapshot; // a waiting guest as bytes
 mod stop; // why a guest was stopped
 mod turn; // inputs and outputs of one turn

@@ -13,6 +13,7 @@ use loopwright_subagents::{Drivers, Signal};
 use loopwright_types::{Code, Diagnostic, RunId, RunStatus, Usage};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,8 @@ impl Run {
             under_way: 0,
             gathered: Vec::new(),
             gathering: None,
+            rest_after: Duration::from_millis(self.start.settings.integer("guest.rest_after_ms")),
+            quiet_at: None,
         };
         let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
         let mut guests = self.guests;

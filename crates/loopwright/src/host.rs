@@ -59,6 +59,10 @@ pub(crate) struct LocalHost {
     /// Entries not handed to the writer yet, and since when they wait.
     pub gathered: Vec<Entry>,
     pub gathering: Option<Instant>,
+    /// Quiet for this long, the run's guests may rest; …
+    pub rest_after: Duration,
+    /// … until when they may not: absent once they have been told.
+    pub quiet_at: Option<Instant>,
 }
 
 impl LocalHost {
@@ -134,11 +138,17 @@ impl RunHost for LocalHost {
                 self.take(message, events)?;
             }
             if !events.is_empty() {
+                self.quiet_at = Some(Instant::now() + self.rest_after);
                 return Ok(());
             }
             let patience = self.patience();
             let due = self.timers.next().map(|at| Duration::from_micros(at.since(now).0));
-            let wait = patience.into_iter().chain(due).min();
+            let quiet = self.quiet_at.map(|at| at.saturating_duration_since(Instant::now()));
+            if quiet.is_some_and(|left| left.is_zero()) {
+                self.quiet_at = None;
+                return Ok(());
+            }
+            let wait = patience.into_iter().chain(due).chain(quiet).min();
             let waited = match wait {
                 Some(wait) => self.inbox.recv_timeout(wait),
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),

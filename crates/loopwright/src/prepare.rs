@@ -114,7 +114,7 @@ impl Run {
         };
         let mut warnings = program.warnings;
         warnings.extend(told);
-        let guests = Guests::new(interpreter, &start.settings);
+        let guests = Guests::new(interpreter, &start.settings).resting_in(options.data_dir.clone());
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
         let (sender, inbox) = crate::execute::inbox();
