@@ -1,5 +1,6 @@
 //! What can be typed. `docs/reference/cli.md` is generated from here.
 
+mod fork; // a recorded run again
 mod look; // looking at runs
 mod page; // texts about the command itself
 mod project; // programs and projects
@@ -7,6 +8,7 @@ mod reach; // what is in reach of a run
 mod run; // what a run is given
 mod worktrees; // what subagents left in worktrees
 
+pub use fork::Fork;
 pub use look::{Runs, Show};
 pub use page::{Completions, Page, Reference};
 pub use project::{Check, Init};
@@ -36,6 +38,8 @@ pub struct Args {
 pub enum Command {
     /// Run a program.
     Run(Run),
+    /// Run a recorded run again, with an edited program or from a task on: only what changed is asked again.
+    Fork(Fork),
     /// List runs, newest first.
     Runs(Runs),
     /// Show a run as a tree of phases and tasks.

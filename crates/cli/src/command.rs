@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod check;
 pub mod completions;
+pub mod fork;
 pub mod init;
 pub mod mcp;
 pub mod models;

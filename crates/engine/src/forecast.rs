@@ -4,7 +4,7 @@
 use crate::call::State;
 use crate::engine::Engine;
 use crate::identity::{Identity, Part};
-use crate::past::{Past, PastCall, Refusal};
+use crate::recorded::{Recorded, RecordedCall, Refusal};
 use crate::reuse::Reuse;
 use loopwright_protocol::{CallKind, Json, Outcome, Request, SettleEntry, Work};
 use loopwright_types::{CallId, Usage};
@@ -81,13 +81,13 @@ impl Engine {
     /// Only forecasts: nothing but the `free` tools and the saved programs is dispatched. With `changed` stand-ins
     /// differ from the recorded answers in every part.
     #[must_use]
-    pub fn forecasting(mut self, past: Past, free: &[&str], changed: bool) -> Self {
+    pub fn forecasting(mut self, past: Recorded, free: &[&str], changed: bool) -> Self {
         self.reuse = Some(Box::new(Reuse::new(past, Some(Forecast::new(free, changed)))));
         self
     }
 
     /// The past, and what was forecast of each call that was decided, in call order.
-    pub fn forecasted(&mut self) -> Option<(Past, Vec<(CallId, Verdict)>)> {
+    pub fn forecasted(&mut self) -> Option<(Recorded, Vec<(CallId, Verdict)>)> {
         let Reuse { past, forecast, .. } = *self.reuse.take()?;
         let made = forecast?.made.into_iter();
         Some((past, made.filter_map(|(id, made)| Some((id, made.verdict?))).collect()))
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// Whether a call was left without an answer: then time does not pass, for nobody knows how much of it.
-    pub(crate) fn is_open_forecast(&self) -> bool {
+    pub fn is_open_forecast(&self) -> bool {
         let forecast = self.reuse.as_ref().and_then(|reuse| reuse.forecast.as_ref());
         forecast.is_some_and(|forecast| forecast.open)
     }
@@ -195,11 +195,13 @@ impl Engine {
         });
         let line = call.position.map(|at| at.line);
         let reuse = self.reuse.as_mut()?;
-        let past = reuse.past.calls();
+        let past_of = &reuse.past;
+        let past = past_of.calls();
         let forecast = reuse.forecast.as_mut()?;
         let too_many = forecast.made.len() > past.len() + CALLS_MORE_MAX;
         let made = forecast.made.get_mut(&id)?;
-        let like = made.exact.or_else(|| {
+        let equal = || past_of.last_equal(&made.identity.digest);
+        let like = made.exact.or_else(equal).or_else(|| {
             let free = |at: &usize| !forecast.used.contains(at);
             let score = |at: usize| {
                 let score = likeness(&asked, &made.identity, line, &past[at])?;
@@ -237,7 +239,7 @@ fn likeness(
     asked: &Asked<'_>,
     identity: &Identity,
     line: Option<u32>,
-    past: &PastCall,
+    past: &RecordedCall,
 ) -> Option<f64> {
     let kind = past.entry.kind;
     let kind = if kind.is_task() { CallKind::Task } else { kind };

@@ -25,8 +25,9 @@ mod loops; // a subagent that a model serves, step by step
 mod models; // requests to models
 mod nested; // saved programs run inline
 mod options; // numbers taken from the settings once
-mod past; // what a recorded run leaves to a fork
+
 mod prefix; // siblings that share a cached prefix
+mod recorded; // what a recorded run leaves to a fork
 mod replay; // re-execution of a journalled run
 mod reuse; // outcomes taken over from it
 mod schemas; // compiled response schemas
@@ -40,5 +41,5 @@ pub use drive::{Ended, drive};
 pub use engine::Engine;
 pub use forecast::{Miss, Verdict};
 pub use identity::{Identity, Part};
-pub use past::{Past, PastCall, Read, Refusal};
+pub use recorded::{Read, Recorded, RecordedCall, Refusal};
 pub use replay::{Mismatch, Replayed, replay};

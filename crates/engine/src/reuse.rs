@@ -4,7 +4,7 @@ use crate::call::State;
 use crate::engine::Engine;
 use crate::forecast::Forecast;
 use crate::identity::Identity;
-use crate::past::Past;
+use crate::recorded::Recorded;
 use loopwright_protocol::{Entry, SettleEntry};
 use loopwright_types::{CallId, Digest, Usage};
 use std::collections::HashMap;
@@ -12,19 +12,22 @@ use std::collections::HashMap;
 /// A past and how far it is used up.
 #[derive(Debug)]
 pub(crate) struct Reuse {
-    pub past: Past,
+    pub past: Recorded,
     /// Calls made so far, by identity.
     made: HashMap<Digest, u32>,
     /// Calls settled from the past that were not delivered when last looked at.
     flowing: Vec<CallId>,
+    /// Outcomes that the run's own journal has as taken over, where it goes on after a crash.
+    journalled: HashMap<CallId, SettleEntry>,
     /// Where the run is only forecast.
     pub forecast: Option<Forecast>,
 }
 
 impl Reuse {
     /// Nothing is used yet.
-    pub fn new(past: Past, forecast: Option<Forecast>) -> Self {
-        Self { past, made: HashMap::new(), flowing: Vec::new(), forecast }
+    pub fn new(past: Recorded, forecast: Option<Forecast>) -> Self {
+        let (made, journalled) = (HashMap::new(), HashMap::new());
+        Self { past, made, flowing: Vec::new(), journalled, forecast }
     }
 }
 
@@ -32,8 +35,26 @@ impl Engine {
     /// Takes outcomes over from a recorded run: a call whose identity and occurrence has one there that is not refused
     /// gets it, waits for no slot and uses nothing.
     #[must_use]
-    pub fn with_past(mut self, past: Past) -> Self {
-        self.reuse = Some(Box::new(Reuse::new(past, None)));
+    pub fn with_past(mut self, past: Recorded) -> Self {
+        let journalled = self.reuse.take().map(|reuse| reuse.journalled).unwrap_or_default();
+        self.reuse = Some(Box::new(Reuse { journalled, ..Reuse::new(past, None) }));
+        self
+    }
+
+    /// For a fork that goes on from its own journal: what it has taken over already is taken from there, whether the
+    /// run that it was taken from is still there or not. Give it the journal's entries before they are gone through.
+    #[must_use]
+    pub fn with_taken_over<'e>(mut self, entries: impl IntoIterator<Item = &'e Entry>) -> Self {
+        let taken = entries.into_iter().filter_map(|entry| match entry {
+            Entry::Settled(settled) if settled.reused.is_some() => Some((**settled).clone()),
+            _ => None,
+        });
+        let taken: HashMap<CallId, SettleEntry> = taken.map(|entry| (entry.call, entry)).collect();
+        if taken.is_empty() {
+            return self;
+        }
+        let nothing = || Box::new(Reuse::new(Recorded::nothing(self.run.clone()), None));
+        self.reuse.get_or_insert_with(nothing).journalled = taken;
         self
     }
 
@@ -43,6 +64,11 @@ impl Engine {
         let made = reuse.made.entry(identity.digest).or_default();
         let occurrence = *made;
         *made += 1;
+        if let Some(entry) = reuse.journalled.remove(&id) {
+            reuse.flowing.push(id);
+            self.settle_from(id, entry);
+            return true;
+        }
         let found = reuse.past.find(&identity.digest, occurrence);
         if let Some(forecast) = &mut reuse.forecast {
             forecast.made(id, identity, found);

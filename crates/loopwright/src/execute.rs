@@ -101,6 +101,9 @@ impl Run {
             quiet_at: None,
         };
         let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
+        if let Some(past) = self.past {
+            engine = engine.with_past(past);
+        }
         let mut guests = self.guests;
         let (ended, host, finish) = on_own_thread(move || {
             let mut finish: Option<Box<RunFinish>> = None;
@@ -135,7 +138,7 @@ impl Run {
 
 /// Runs the loop on a thread whose stack guests may recurse on: a hop for each run instead of one for each turn,
 /// and a run that waits for days takes no thread from others.
-fn on_own_thread<T: Send + 'static>(
+pub(crate) fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Diagnostic> {
     let thread = std::thread::Builder::new().name("run".to_owned());

@@ -8,6 +8,7 @@ mod approve; // questions to people
 mod check; // a program looked at without running it
 mod clock; // the run's clock and names drawn from it
 mod execute; // a prepared run, run
+mod fork; // a recorded run again, from what it has
 mod host; // the local host: journal, timers, inbox
 mod modules; // program text with what it imports
 mod options; // what a run is asked to be
@@ -23,6 +24,7 @@ pub mod view; // what people see of a run
 pub use approve::{Answer, Approver, Unattended};
 pub use check::load_program;
 pub use execute::{Canceller, RunReport};
+pub use fork::{Cost, Fork, ForkOptions, ForkPlan, PlannedCall, Standing, Why};
 pub use loopwright_journal as journal;
 pub use loopwright_mcp as mcp;
 pub use loopwright_program as program;

@@ -6,6 +6,7 @@ use crate::execute::Canceller;
 use crate::host::Message;
 use crate::options::RunOptions;
 use crate::toolbox::Toolbox;
+use loopwright_engine::Recorded;
 use loopwright_interpreter::{Guests, Interpreter};
 use loopwright_journal::Store;
 use loopwright_program::{Program, Report};
@@ -53,7 +54,10 @@ pub struct Run {
     pub(crate) providers: Providers,
     pub(crate) tools: Arc<Toolbox>,
     pub(crate) workspace: PathBuf,
+    pub(crate) interpreter: Interpreter,
     pub(crate) guests: Guests,
+    /// A recorded run whose outcomes are taken over.
+    pub(crate) past: Option<Recorded>,
     pub(crate) clock: Clock,
     pub(crate) sender: Sender<Message>,
     pub(crate) inbox: Receiver<Message>,
@@ -69,6 +73,16 @@ impl Run {
         let workspace = workspace_of(&options.workspace)?;
         let name = options.program.display().to_string();
         let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
+        Self::of(options, workspace, program, text)
+    }
+
+    /// The same for a program that is read already.
+    pub(crate) fn of(
+        options: RunOptions,
+        workspace: PathBuf,
+        program: Program,
+        text: ProgramText,
+    ) -> Result<Self, PrepareError> {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
         let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
@@ -114,7 +128,8 @@ impl Run {
         };
         let mut warnings = program.warnings;
         warnings.extend(told);
-        let guests = Guests::new(interpreter, &start.settings).resting_in(options.data_dir.clone());
+        let guests =
+            Guests::new(interpreter.clone(), &start.settings).resting_in(options.data_dir.clone());
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
         let (sender, inbox) = crate::execute::inbox();
@@ -126,7 +141,9 @@ impl Run {
             providers,
             tools: Arc::new(tools),
             workspace,
+            interpreter,
             guests,
+            past: None,
             clock,
             sender,
             inbox,
@@ -168,7 +185,7 @@ impl Run {
     }
 }
 
-fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {
+pub(crate) fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {
     given.canonicalize().map_err(|error| {
         let shown = given.display();
         Diagnostic::new(Code::USAGE, format!("cannot use the workspace `{shown}`: {error}"))

@@ -4,7 +4,7 @@ use crate::books::Books;
 use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
 use crate::{Random, SimHost, audit};
-use loopwright_engine::{Engine, Past, Verdict, drive};
+use loopwright_engine::{Engine, Recorded, Verdict, drive};
 use loopwright_host::Guests;
 use loopwright_protocol::{
     Dispatch, Entry, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
@@ -95,7 +95,7 @@ pub struct Simulation {
     pub gas_per_ms: u64,
     plans: Box<dyn Plans>,
     programs: HashMap<String, ProgramText>,
-    past: Option<Past>,
+    past: Option<Recorded>,
 }
 
 /// What a simulated run left behind.
@@ -204,7 +204,7 @@ impl Simulation {
 
     /// Takes outcomes over from a recorded run.
     #[must_use]
-    pub fn past(mut self, past: Past) -> Self {
+    pub fn past(mut self, past: Recorded) -> Self {
         self.past = Some(past);
         self
     }

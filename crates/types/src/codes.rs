@@ -97,6 +97,8 @@ codes! {
     512 UNSUPPORTED "an option or call that this version does not support";
     513 APPROVAL_REJECTED "nobody approved";
     514 CALL_LIMIT "the run's limit on calls was reached";
+    520 FORK_AT_UNKNOWN "a run has no such task to fork at";
+    521 FORK_EFFECTS "a fork would repeat what has effects";
     // 06xx: subagents.
     601 SUBAGENT_UNKNOWN "a subagent is not defined";
     602 DEFINITION_INVALID "a subagent definition cannot be read";

@@ -1,7 +1,7 @@
 //! `run`: a program from its file to its result.
 
 mod approve; // questions on the terminal
-mod arguments; // `--args`
+pub(super) mod arguments; // `--args`
 mod signals; // Ctrl-C, SIGTERM, SIGHUP, SIGCONT
 
 use crate::args;
@@ -28,7 +28,19 @@ type Sources = Arc<Mutex<HashMap<String, String>>>;
 /// When the run cannot begin, or its journal cannot be written.
 pub fn run(terminal: &Terminal, args: args::Run) -> Result<u8, Failure> {
     let progress = Progress::start(terminal, args.json, args.quiet);
-    let ended = prepare(args).and_then(|run| execute(terminal, run, &progress));
+    go(terminal, &progress, || prepare(args))
+}
+
+/// Prepares a run and executes it.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn go(
+    terminal: &Terminal,
+    progress: &Progress,
+    prepare: impl FnOnce() -> Result<Run, Failure>,
+) -> Result<u8, Failure> {
+    let ended = prepare().and_then(|run| execute(terminal, run, progress));
     if ended.is_err() {
         progress.finish(terminal);
     }

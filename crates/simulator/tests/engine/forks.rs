@@ -3,7 +3,7 @@
 
 use crate::served::{by_model, model, talking};
 use crate::{count, run, simulation, tasks};
-use loopwright_engine::{Part, Past, Refusal, Verdict, replay};
+use loopwright_engine::{Part, Recorded, Refusal, Verdict, replay};
 use loopwright_protocol::{CallKind, Entry, Outcome, Tool, Work};
 use loopwright_simulator::{
     Latency, Plan, ScriptedGuests, Simulated, Simulation, Step, program, subagent,
@@ -11,8 +11,8 @@ use loopwright_simulator::{
 use loopwright_types::{CallId, Effects, Micros, Usage};
 use serde_json::json;
 
-fn past(run: &Simulated) -> Past {
-    Past::read(run.entries.clone()).expect("a run has its start")
+fn past(run: &Simulated) -> Recorded {
+    Recorded::read(run.entries.clone()).expect("a run has its start")
 }
 
 /// A simulation whose subagents answer with their prompt after a drawn time.
@@ -175,7 +175,7 @@ fn what_changed_around_a_call_makes_exactly_those_run_again_that_it_concerns() {
     let definition = |simulation: &mut Simulation, at: usize| {
         simulation.start.subagents[at].system_prompt = "be brief".to_owned();
     };
-    assert_eq!(again(&|_| {}), []);
+    assert_eq!(again(&|_| {}), Vec::<u32>::new());
     assert_eq!(again(&|simulation| definition(simulation, 1)), [0]);
     assert_eq!(again(&|simulation| definition(simulation, 2)), [1, 2]);
     assert_eq!(again(&|simulation| simulation.start.model = Some("n".to_owned())), [0, 1]);
@@ -190,7 +190,7 @@ fn what_changed_around_a_call_makes_exactly_those_run_again_that_it_concerns() {
             (subagent.max_turns, subagent.concurrency) = (Some(3), Some(1));
             subagent.description = "another".to_owned();
         }),
-        [],
+        Vec::<u32>::new(),
         "limits and descriptions are no part of what is asked"
     );
     let renamed = |simulation: &mut Simulation| {
@@ -277,7 +277,7 @@ fn a_run_that_was_cut_off_anywhere_is_forked_from_what_it_had() {
     let script = || Step::seq([Step::all(tasks(4)), Step::task("4")]);
     let old = run(shuffled(3), script());
     for cut in 1..old.entries.len() {
-        let past = Past::read(old.entries[..cut].to_vec()).unwrap();
+        let past = Recorded::read(old.entries[..cut].to_vec()).unwrap();
         let had = past.calls().iter().filter(|call| call.refused.is_none()).count();
         let fork = run(shuffled(4).past(past), script());
         assert_eq!((reused(&fork), asked(&fork).len()), (had, 5 - had), "cut at {cut}");
@@ -335,19 +335,19 @@ fn a_forecast_says_why_each_call_misses() {
     let old = run(shuffled(1), old_script);
     let edited = Step::seq([
         Step::all([
+            Step::task("something else entirely"),
             Step::task("review file one of the project"),
             Step::task("review file two of the project, please"),
             Step::task("summarise").with("schema", json!({ "type": "string", "minLength": 1 })),
-            Step::task("something else entirely"),
         ]),
         Step::task("conclude"),
     ]);
     let said = told(shuffled(1).past(past(&old)), &edited, false);
     // The call without a counterpart is open, so what waits for it is not seen.
-    assert_eq!(said, ["hit 0", "like 1 prompt", "like 2 schema", "new"]);
+    assert_eq!(said, ["new", "hit 0", "like 1 prompt", "like 2 schema"]);
     let Step::Seq(mut steps) = edited else { unreachable!() };
     let Step::All(first) = &mut steps[0] else { unreachable!() };
-    first.pop();
+    first.remove(0);
     let said = told(shuffled(1).past(past(&old)), &Step::Seq(steps.clone()), false);
     assert_eq!(said, ["hit 0", "like 1 prompt", "like 2 schema", "hit 3"]);
     let said = told(shuffled(1).past(past(&old)), &Step::Seq(steps), true);
@@ -365,7 +365,7 @@ fn what_a_fork_reuses_is_the_answer_to_an_equal_request_whatever_the_programs_ar
                 let step = match random.below(5) {
                     0 => Step::tool("grep").with("args", json!({ "pattern": prompt })),
                     1 => Step::agent(&prompt),
-                    2 => Step::task(&prompt).with("label", random.below(9)),
+                    2 => Step::task(&prompt).with("label", format!("l{}", random.below(9))),
                     3 => Step::task(&prompt).with("effort", "low"),
                     _ => Step::task(&prompt),
                 };
@@ -414,7 +414,7 @@ fn what_a_fork_reuses_is_the_answer_to_an_equal_request_whatever_the_programs_ar
                 }
                 None => {
                     let left = recorded.calls().iter().filter(|it| equal(called, &it.entry));
-                    let given = |it: &&loopwright_engine::PastCall| {
+                    let given = |it: &&loopwright_engine::RecordedCall| {
                         fork.entries.iter().any(|entry| matches!(entry, Entry::Settled(settled)
                             if settled.reused.as_ref().is_some_and(|from| from.call == it.entry.call)))
                     };

@@ -40,7 +40,7 @@ pub struct Read {
 
 /// One recorded call of a program.
 #[derive(Clone, Debug)]
-pub struct PastCall {
+pub struct RecordedCall {
     /// As the program made it.
     pub entry: CallEntry,
     /// What it asked, where that can be read.
@@ -59,7 +59,7 @@ pub struct PastCall {
     pub refused: Option<Refusal>,
 }
 
-impl PastCall {
+impl RecordedCall {
     /// What it used, or what the call used whose outcome it took over.
     pub fn usage(&self) -> Usage {
         let settled = self.settled.as_ref();
@@ -88,13 +88,15 @@ impl PastCall {
 
 /// The recorded calls of a run's programs, in call order.
 #[derive(Debug)]
-pub struct Past {
+pub struct Recorded {
     run: RunId,
-    calls: Vec<PastCall>,
+    calls: Vec<RecordedCall>,
+    /// Models that were looked up on the way, by the names that asked for them.
+    models: Vec<(String, Model)>,
     index: HashMap<Digest, Vec<usize>>,
 }
 
-impl Past {
+impl Recorded {
     /// Reads the entries of one run in their order; `None` when the first is not its start.
     pub fn read(entries: impl IntoIterator<Item = Entry>) -> Option<Self> {
         let mut entries = entries.into_iter();
@@ -104,14 +106,24 @@ impl Past {
         Some(reader.close(&start))
     }
 
+    /// A past without calls.
+    pub(crate) fn nothing(run: RunId) -> Self {
+        Self { run, calls: Vec::new(), models: Vec::new(), index: HashMap::new() }
+    }
+
     /// The run.
     pub fn run(&self) -> &RunId {
         &self.run
     }
 
     /// Its programs' calls of subagents, tools and people, in call order.
-    pub fn calls(&self) -> &[PastCall] {
+    pub fn calls(&self) -> &[RecordedCall] {
         &self.calls
+    }
+
+    /// Models that were looked up during the run, by the names that asked for them.
+    pub fn models(&self) -> &[(String, Model)] {
+        &self.models
     }
 
     /// Keeps a call's outcome from being taken over, unless there is a reason already.
@@ -129,9 +141,15 @@ impl Past {
 
     /// The operator takes over what had effects and what people answered.
     pub fn accept_effects(&mut self) {
-        let held =
-            |call: &&mut PastCall| matches!(call.refused, Some(Refusal::Effects | Refusal::Person));
+        let held = |call: &&mut RecordedCall| {
+            matches!(call.refused, Some(Refusal::Effects | Refusal::Person))
+        };
         self.calls.iter_mut().filter(held).for_each(|call| call.refused = None);
+    }
+
+    /// Index of the last recorded call of this identity.
+    pub(crate) fn last_equal(&self, identity: &Digest) -> Option<usize> {
+        self.index.get(identity)?.last().copied()
     }
 
     /// Index of the recorded call of this identity and occurrence.
@@ -143,7 +161,7 @@ impl Past {
 /// Gathers a past.
 #[derive(Default)]
 struct Reader {
-    calls: BTreeMap<CallId, PastCall>,
+    calls: BTreeMap<CallId, RecordedCall>,
     steps: HashMap<CallId, StepEntry>,
     models: Vec<(String, Model)>,
 }
@@ -175,7 +193,7 @@ impl Reader {
         }
         let request = Request::read(entry.kind, &entry.request).ok();
         let identity = Identifier::default().identify(entry.kind, None, &entry.request);
-        let call = PastCall {
+        let call = RecordedCall {
             request,
             identity,
             occurrence: 0,
@@ -232,7 +250,7 @@ impl Reader {
     }
 
     /// Identities need the names of models that were found on the way, so they come last.
-    fn close(self, start: &RunStart) -> Past {
+    fn close(self, start: &RunStart) -> Recorded {
         let mut identifier = Identifier::new(start);
         self.models.iter().for_each(|(name, model)| identifier.resolved(name, model));
         let mut index: HashMap<Digest, Vec<usize>> = HashMap::new();
@@ -245,6 +263,6 @@ impl Reader {
             equal.push(at);
             calls.push(call);
         }
-        Past { run: start.run.clone(), calls, index }
+        Recorded { run: start.run.clone(), calls, models: self.models, index }
     }
 }
