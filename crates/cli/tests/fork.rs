@@ -64,7 +64,7 @@ fn a_program_that_is_not_edited_asks_nobody_again() {
     assert!(ended.err.contains("4 calls taken over"), "{}", ended.err);
     let shown = place.run(&["show", "latest"]).code(0).out;
     assert!(shown.contains("fork       of "), "{shown}");
-    assert!(shown.contains("4 calls taken over, saved 480 tokens"), "{shown}");
+    assert!(shown.contains("4 calls taken over, saved 400 tokens in, 80 tokens out"), "{shown}");
     let task = place.run(&["show", "latest", "--task", "1"]).code(0).out;
     assert!(task.contains("taken over") && task.contains("task 1; it used"), "{task}");
     let json = place.run(&["show", "latest", "--json"]).code(0).json();
@@ -144,6 +144,12 @@ fn what_had_effects_is_neither_taken_over_nor_done_again_without_a_word() {
     let ended = place.run(&["fork", "latest", "--reuse-effects"]).code(0);
     assert!(ended.err.contains("external effects, done"), "{}", ended.err);
     assert_eq!(asked(&place).len(), 0);
+    let again = place.run(&["fork", "latest"]).code(2);
+    assert!(
+        again.err.contains("error[LW0521]"),
+        "a fork of a fork knows what was done: {}",
+        again.err
+    );
     place.run(&["fork", "latest", "--yes"]).code(0);
     assert_eq!(asked(&place), ["ship it"]);
 }
@@ -155,6 +161,7 @@ fn a_file_that_the_program_read_and_that_changed_is_read_again() {
     let place = place(program);
     place.write("notes", "short");
     run(&place);
+    place.run(&["fork", "latest"]).code(0); // a fork of this fork still knows what was read
     let labels = |told: &Value| {
         verdicts(told)
             .into_iter()
@@ -185,7 +192,10 @@ fn failures_are_made_again_and_a_run_that_was_cut_off_is_a_past_too() {
     asked(&place);
     let told = plan(&place, &[]);
     assert_eq!(verdicts(&told), ["a: hit", "b: miss failed"]);
-    place.write(".loopwright/agents/fails.md", &fails.replace("exit 64", "echo '{\"result\": 1}'"));
+    place.write(
+        ".loopwright/agents/fails.md",
+        &fails.replace("exit 64", "echo ''{\"result\": 1}''"),
+    );
     assert_eq!(place.run(&["fork", "latest"]).code(0).out, "2\n");
     assert_eq!(asked(&place).len(), 0);
 }

@@ -41,5 +41,5 @@ pub use drive::{Ended, drive};
 pub use engine::Engine;
 pub use forecast::{Miss, Verdict};
 pub use identity::{Identity, Part};
-pub use recorded::{Read, Recorded, RecordedCall, Refusal};
+pub use recorded::{Recorded, RecordedCall, Refusal};
 pub use replay::{Mismatch, Replayed, replay};

@@ -2,7 +2,7 @@
 
 use crate::identity::{Identifier, Identity};
 use loopwright_protocol::{
-    CallEntry, CallKind, Entry, Json, Model, Outcome, Request, Reused, RunStart, SettleEntry,
+    CallEntry, CallKind, Entry, Json, Model, Outcome, Read, Request, Reused, RunStart, SettleEntry,
     StepEntry,
 };
 use loopwright_types::{CallId, Digest, Effects, RunId, Usage};
@@ -25,17 +25,6 @@ pub enum Refusal {
     Stale,
     /// The fork begins at this call or before it.
     After,
-}
-
-/// A file read on the way to an answer: a call of a tool that only reads.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Read {
-    /// The tool.
-    pub tool: String,
-    /// Its arguments.
-    pub args: Json,
-    /// What it gave.
-    pub outcome: Outcome,
 }
 
 /// One recorded call of a program.
@@ -81,7 +70,13 @@ impl RecordedCall {
     /// Where its work was done: here, or where its outcome came from.
     pub(crate) fn origin(&self, run: &RunId) -> Reused {
         let reused = self.settled.as_ref().and_then(|settled| settled.reused.as_deref());
-        let here = || Reused { run: run.clone(), call: self.entry.call, saved: self.usage() };
+        let here = || Reused {
+            run: run.clone(),
+            call: self.entry.call,
+            saved: self.usage(),
+            effects: (self.effects != Effects::None).then_some(self.effects),
+            reads: if self.effects == Effects::None { self.reads.clone() } else { Vec::new() },
+        };
         reused.cloned().unwrap_or_else(here)
     }
 }
@@ -224,7 +219,7 @@ impl Reader {
                 }
                 (CallKind::Tool, outcome) => {
                     let args = step.args.unwrap_or_else(Json::null);
-                    let read = Read { tool: step.name, args, outcome };
+                    let read = Read { tool: step.name, args, gave: Read::digest(&outcome) };
                     if let Some(task) = self.calls.get_mut(&step.task) {
                         task.reads.push(read);
                     }
@@ -234,9 +229,12 @@ impl Reader {
             return;
         }
         let Some(call) = self.calls.get_mut(&settled.call) else { return };
-        if let Some(Request::Tool(tool)) = &call.request {
+        if let Some(reused) = &settled.reused {
+            call.effects = reused.effects.unwrap_or(Effects::None);
+            call.reads = reused.reads.clone();
+        } else if let Some(Request::Tool(tool)) = &call.request {
             let (tool, args) = (tool.name.clone(), tool.args.clone());
-            call.reads.push(Read { tool, args, outcome: settled.outcome.clone() });
+            call.reads.push(Read { tool, args, gave: Read::digest(&settled.outcome) });
         }
         let other = settled.subagent.is_some() && settled.subagent != call.entry.subagent;
         call.refused = match &settled.outcome {

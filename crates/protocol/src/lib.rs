@@ -20,7 +20,7 @@ pub use entry::{
     StartEntry, StepEntry, TurnEntry,
 };
 pub use event::{Event, Outcome, Progress};
-pub use fork::{ForkedFrom, Reused};
+pub use fork::{ForkedFrom, Read, Reused};
 pub use json::Json;
 pub use model::{
     Block, Finish, Message, Model, ModelReply, ModelRequest, Price, ProviderLimits, ToolResult,

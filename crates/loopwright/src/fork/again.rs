@@ -2,9 +2,9 @@
 //! disk can be known before anything is spent.
 
 use crate::toolbox::{ToolCall, Toolbox};
-use loopwright_engine::{Read, Recorded, RecordedCall};
-use loopwright_protocol::{CallKind, Outcome, Tool};
-use loopwright_types::{CallId, Effects};
+use loopwright_engine::{Recorded, RecordedCall};
+use loopwright_protocol::{CallKind, Outcome, Read, Tool};
+use loopwright_types::{CallId, Digest, Effects};
 use std::collections::HashMap;
 
 /// Built-in tools that read the workspace and nothing else.
@@ -13,12 +13,12 @@ pub(super) const FREE: [&str; 4] = ["glob", "grep", "ls", "read_file"];
 /// Calls whose answers would be taken over, and rest on reads that give something else today.
 pub(super) fn changed_reads(past: &Recorded, tools: &Toolbox) -> Vec<CallId> {
     let known = tools.tools();
-    let mut seen: HashMap<(String, String, bool), Outcome> = HashMap::new();
+    let mut seen: HashMap<(String, String, bool), Digest> = HashMap::new();
     let mut differs = |read: &Read, by_program: bool| {
         let Some(name) = free(&known, &read.tool) else { return false };
         let key = (name.to_owned(), read.args.text().to_owned(), by_program);
-        let now = seen.entry(key).or_insert_with(|| call(tools, name, read, by_program));
-        !is_same(now, &read.outcome)
+        let now = || Read::digest(&call(tools, name, read, by_program));
+        *seen.entry(key).or_insert_with(now) != read.gave
     };
     let wanted = past.calls().iter().filter(|call| is_seen(call));
     wanted
@@ -46,14 +46,4 @@ fn call(tools: &Toolbox, name: &str, read: &Read, by_program: bool) -> Outcome {
     let own = [name.to_owned()];
     let grant = (!by_program).then_some(own.as_slice());
     tools.call(&ToolCall { name, args: &args, root: None, grant }, &|| false, &|_| {})
-}
-
-fn is_same(now: &Outcome, then: &Outcome) -> bool {
-    match (now, then) {
-        (Outcome::Done(now), Outcome::Done(then)) => now == then,
-        (Outcome::Failed(now), Outcome::Failed(then)) => {
-            (now.code, &now.message) == (then.code, &then.message)
-        }
-        _ => false,
-    }
 }
