@@ -1,21 +1,27 @@
 //! What can be typed. `docs/reference/cli.md` is generated from here.
 
+mod control; // steering runs from any terminal
 mod fork; // a recorded run again
+mod keep; // keeping runs, and no longer keeping them
 mod look; // looking at runs
 mod page; // texts about the command itself
 mod project; // programs and projects
 mod reach; // what is in reach of a run
+mod resume; // going on with runs
 mod run; // what a run is given
 mod worktrees; // what subagents left in worktrees
 
+pub use control::{Approvals, Approve, Reject, Stop, Wait};
 pub use fork::Fork;
+pub use keep::{Export, Import, Prune, Verify};
 pub use look::{Runs, Show};
 pub use page::{Completions, Page, Reference};
 pub use project::{Check, Init};
 pub use reach::{
     Agents, ListSettings, Mcp, McpCommand, McpList, McpLogin, McpServer, Models, Tools,
 };
-pub use run::Run;
+pub use resume::{Decide, Resume};
+pub use run::{Run, Watch};
 pub use worktrees::{Worktrees, WorktreesApply, WorktreesClean, WorktreesCommand, WorktreesPlace};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -25,7 +31,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "loopwright", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 complete · 1 failed · 2 usage · 3 degraded · 4 parked · 130 cancelled"
+    after_help = "Exit codes: 0 complete · 1 failed · 2 usage · 3 degraded · 4 parked or paused · 130 cancelled"
 )]
 pub struct Args {
     /// What to do.
@@ -44,6 +50,30 @@ pub enum Command {
     Runs(Runs),
     /// Show a run as a tree of phases and tasks.
     Show(Show),
+    /// Go on with a run that was stopped, paused, parked or killed.
+    Resume(Resume),
+    /// Wait until a run ends or waits, and print its result.
+    Wait(Wait),
+    /// Let what a run has under way end, and stop there.
+    Pause(Stop),
+    /// End a run.
+    Cancel(Stop),
+    /// List the questions that runs ask people.
+    Approvals(Approvals),
+    /// Answer a run's question: yes, or one of its choices.
+    Approve(Approve),
+    /// Answer a run's question: no.
+    Reject(Reject),
+    /// Say what is to become of a call that was sent and of whose result nothing is known.
+    Decide(Decide),
+    /// Delete runs by age, number and status.
+    Prune(Prune),
+    /// Write a run into a file.
+    Export(Export),
+    /// Take a run from a file.
+    Import(Import),
+    /// Check a run's record, and that nothing of it was changed or cut off.
+    Verify(Verify),
     /// Parse a program and say what is wrong with it, without running anything.
     Check(Check),
     /// Make a small project to start from.

@@ -41,6 +41,12 @@ impl Progress {
         Self(Arc::new(mode))
     }
 
+    /// Plain lines on stderr, whatever it is.
+    pub fn lines(terminal: &Terminal) -> Self {
+        let printer = Printer::start(std::io::stderr());
+        Self(Arc::new(Mode::Lines(Mutex::new(Some(printer)), terminal.paint_err())))
+    }
+
     /// Takes every entry of the run as it is written.
     pub fn observer(&self) -> Box<dyn FnMut(&Entry) + Send> {
         let mode = Arc::clone(&self.0);

@@ -29,23 +29,35 @@ impl Engine {
             next
         };
         for id in next {
-            let (now, call) = (self.now, &self.calls[id.0 as usize]);
-            if call.ahead.is_some() {
-                continue; // it had its slot before and was put back
+            // What had its slot before and was put back has its intent.
+            if self.calls[id.0 as usize].ahead.is_none() {
+                self.write_ahead(id);
             }
-            let target = call.target.expect("a task has a target");
-            let entry = StartEntry {
-                call: id,
-                attempt: Attempt(call.attempts + 1),
-                now,
-                subagent: Some(self.subagents[target].name.clone()),
-                effects: None,
-                ahead: true,
-                reask: self.task(id).feedback.is_some(),
-            };
-            let number = self.append(Entry::AttemptStarted(entry));
-            self.calls[id.0 as usize].ahead = Some(number);
         }
+    }
+
+    /// Tells that a call's attempt went out, before anything that follows from it.
+    pub(crate) fn tell_dispatched_of(&mut self, id: CallId) {
+        if self.dispatched.iter().any(|(call, _)| *call == id) {
+            self.tell_dispatched();
+        }
+    }
+
+    /// Writes the intent of a task that waits for its slot.
+    pub(crate) fn write_ahead(&mut self, id: CallId) {
+        let (now, call) = (self.now, &self.calls[id.0 as usize]);
+        let target = call.target.expect("a task has a target");
+        let entry = StartEntry {
+            call: id,
+            attempt: Attempt(call.attempts + 1),
+            now,
+            subagent: Some(self.subagents[target].name.clone()),
+            effects: None,
+            ahead: true,
+            reask: self.task(id).feedback.is_some(),
+        };
+        let number = self.append(Entry::AttemptStarted(entry));
+        self.calls[id.0 as usize].ahead = Some(number);
     }
 
     /// Tells which attempts went out on intents written ahead.

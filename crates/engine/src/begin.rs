@@ -27,6 +27,15 @@ pub(crate) struct Origin {
     pub position: Option<Position>,
 }
 
+/// A call that is numbered and journalled, and not begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub id: CallId,
+    pub identity: Identity,
+    request: Result<Request, String>,
+    cancelled: bool,
+}
+
 impl Engine {
     /// Takes a call record.
     pub(crate) fn on_call(&mut self, origin: Origin, kind: u32, json: Json) {
@@ -36,15 +45,21 @@ impl Engine {
             .ok_or_else(|| format!("unknown call kind {kind:?}"))
             .and_then(|kind| Request::read(kind, &json).map_err(|error| error.to_string()));
         let kind = kind.unwrap_or(CallKind::Task);
-        let subagent = request.as_ref().ok().and_then(subagent_of);
         let identity = self.identifier.identify(kind, request.as_ref().ok(), &json);
         self.enter(id, &origin, kind, request.as_ref().ok(), json, &identity);
         let cancelled = self.join_scope(id, origin.guest, origin.scope);
         if kind.is_task() {
             self.tally.tasks += 1;
         }
+        self.begin_or_defer(Begun { id, identity, request, cancelled });
+    }
+
+    /// Takes a call's outcome over from the past, or begins it.
+    pub(crate) fn begin_call(&mut self, begun: Begun) {
+        let Begun { id, identity, request, cancelled } = begun;
         let may = !cancelled && self.calls.len() as u64 <= self.options.calls_max;
         let reused = self.take_over(id, identity, may);
+        let subagent = request.as_ref().ok().and_then(subagent_of);
         let refused = match request {
             _ if cancelled => Err(crate::cancel::failure(Reason::Cancelled).not_sent()),
             Err(message) => {
@@ -78,8 +93,14 @@ impl Engine {
     ) {
         let subagent = request.and_then(subagent_of);
         let target = subagent.as_ref().and_then(|name| self.names.get(name).copied());
+        let due = match request {
+            Some(Request::Sleep(sleep)) => Some(crate::task::millis(sleep.ms)),
+            Some(Request::Approve(approve)) => approve.deadline_ms.map(crate::task::millis),
+            _ => None,
+        };
+        let due = due.map(|wait| self.now.after(wait));
         let call = Call::new(origin.guest, origin.slot, kind, origin.position);
-        self.calls.push(Call { bits: origin.bits, target, ..call });
+        self.calls.push(Call { bits: origin.bits, target, due, ..call });
         let guest = &mut self.guests[origin.guest.0 as usize];
         guest.unsettled.insert(id);
         guest.owed += 1;
@@ -91,6 +112,8 @@ impl Engine {
             call: id,
             guest: origin.guest,
             turn: TurnId(self.turns - 1),
+            now: self.now,
+            due,
             slot: origin.slot,
             kind,
             bits: origin.bits,
@@ -204,16 +227,12 @@ impl Engine {
                 self.calls[id.0 as usize].request = Some(Box::new(request));
                 self.enqueue(id);
             }
-            Request::Sleep(sleep) => {
-                let at = self.now.after(crate::task::millis(sleep.ms));
-                self.out.push(Command::SetTimer { timer: TimerId::Sleep(id), at });
-            }
-            Request::Approve(approve) => {
-                if let Some(ms) = approve.deadline_ms {
-                    let at = self.now.after(crate::task::millis(ms));
-                    self.out.push(Command::SetTimer { timer: TimerId::Deadline(id), at });
-                }
-                self.start_attempt(id, None, Work::Approve(approve), false);
+            Request::Sleep(_) => self.set_due(id, TimerId::Sleep(id)),
+            Request::Approve(ref approve) => {
+                let work = Work::Approve(approve.clone());
+                self.calls[id.0 as usize].request = Some(Box::new(request));
+                self.set_due(id, TimerId::Deadline(id));
+                self.start_attempt(id, None, work, false);
             }
             Request::Workflow(ref workflow) => {
                 let name = workflow.name.clone();
@@ -223,6 +242,15 @@ impl Engine {
             Request::Task(_) => unreachable!("tasks begin elsewhere"),
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Sets the timer of what is due by itself.
+    pub(crate) fn set_due(&mut self, id: CallId, timer: TimerId) {
+        if let Some(at) = self.calls[id.0 as usize].due {
+            self.out.push(Command::SetTimer { timer, at });
+        }
     }
 }
 

@@ -53,6 +53,17 @@ impl Ledger {
         Self { spent, reserved: [0.0; 3], holders: 0, program: figures(program), operator }
     }
 
+    /// The operator's ceilings change; `None` leaves one as it is.
+    pub fn set_ceilings(&mut self, tokens: Option<u64>, usd_micros: Option<u64>) {
+        let new = Self::new(None, tokens.unwrap_or(0), usd_micros.unwrap_or(0)).operator;
+        if tokens.is_some() {
+            self.operator[1] = new[1];
+        }
+        if usd_micros.is_some() {
+            self.operator[2] = new[2];
+        }
+    }
+
     /// Whether an attempt that may use up to `own` can start. A ceiling without a figure reserves
     /// nothing: it counts when it is reported.
     pub fn admit(&self, own: Figures) -> Admission {

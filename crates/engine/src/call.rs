@@ -30,6 +30,14 @@ pub(crate) enum State {
     Waiting,
     /// Waits for something outside the run: a raised ceiling, a person who is not there.
     Parked,
+    /// Its attempt ended with the process that served it, or was ended with its run; `sent` says whether it may have
+    /// done anything.
+    Interrupted {
+        /// Whether it may have done anything.
+        sent: bool,
+    },
+    /// It was sent, nothing is known of its result, and it may not be repeated by itself.
+    Doubt,
     /// Has its final outcome.
     Settled,
 }
@@ -57,11 +65,19 @@ pub(crate) struct Call {
     pub reserved: Option<[f64; 3]>,
     /// When the first attempt was decided.
     pub started: Option<Micros>,
+    /// When the last attempt was decided.
+    pub since: Micros,
+    /// When it is due by itself: a sleep's end, an approval's deadline.
+    pub due: Option<Micros>,
+    /// When its next attempt is due, while it waits for that.
+    pub retry_at: Option<Micros>,
+    /// Time since `started` in which no process served the run, or a person had to decide.
+    pub away: Micros,
     /// All attempts' usage together.
     pub usage: Usage,
     /// The subagent type asked now: the request's, or the fallback's.
     pub target: Option<SubagentIndex>,
-    /// What other kinds than tasks asked for, until it is used.
+    /// What other kinds than tasks asked for.
     pub request: Option<Box<Request>>,
     /// What only a task needs; dropped when it settles.
     pub task: Option<Box<Task>>,
@@ -123,6 +139,10 @@ impl Call {
             lane: None,
             reserved: None,
             started: None,
+            since: Micros(0),
+            due: None,
+            retry_at: None,
+            away: Micros(0),
             usage: Usage::default(),
             target: None,
             request: None,

@@ -28,7 +28,8 @@ impl Engine {
             }
         }
         calls.sort_unstable();
-        self.append(Entry::ScopeCancelled { guest, scope, reason });
+        let now = self.now;
+        self.append(Entry::ScopeCancelled { guest, scope, now, reason });
         for call in calls {
             self.cancel_call(call, &failure(reason));
         }

@@ -25,7 +25,32 @@ pub fn drive(
     now: Micros,
     observe: &mut dyn FnMut(&Entry),
 ) -> Result<Ended, Diagnostic> {
-    let mut events = VecDeque::from([Event::Started { now }]);
+    run(engine, host, guests, Event::Started { now }, observe)
+}
+
+/// Runs an engine that was restored from its journal on to its end. `guests` are those that it was restored with;
+/// the host counts the entries of the whole run.
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_resumed(
+    engine: &mut Engine,
+    host: &mut dyn RunHost,
+    guests: &mut dyn Guests,
+    now: Micros,
+    observe: &mut dyn FnMut(&Entry),
+) -> Result<Ended, Diagnostic> {
+    run(engine, host, guests, Event::Resumed { now }, observe)
+}
+
+fn run(
+    engine: &mut Engine,
+    host: &mut dyn RunHost,
+    guests: &mut dyn Guests,
+    first: Event,
+    observe: &mut dyn FnMut(&Entry),
+) -> Result<Ended, Diagnostic> {
+    let mut events = VecDeque::from([first]);
     let (mut arrived, mut commands, mut outward) = (Vec::new(), Vec::new(), Vec::new());
     let mut ended = None;
     loop {

@@ -8,14 +8,15 @@ use crate::guest::Guest;
 use crate::identity::Identifier;
 use crate::lanes::{Lanes, SubagentIndex};
 use crate::options::Options;
+use crate::past::{Outset, Past};
 use crate::prefix::Prefixes;
 use crate::reuse::Reuse;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
-    CallKind, Command, Entry, Event, GuestStart, Json, Model, ProgramText, Progress, RunStart,
-    Subagent, Tool,
+    CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
+    RunStart, Subagent, Tool, Work,
 };
-use loopwright_types::{Attempt, CallId, GuestId, Micros, RunId};
+use loopwright_types::{Attempt, CallId, GuestId, Micros, Reason, RunId, Usage};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -57,12 +58,20 @@ pub struct Engine {
     /// Unsettled calls that wait for something outside the run.
     pub(crate) parked: usize,
     pub(crate) ending: Option<Ending>,
+    /// Whether the operator asked for a pause: nothing new begins.
+    pub(crate) pausing: bool,
     pub(crate) out: Vec<Command>,
     start: Option<Box<RunStart>>,
+    /// The attempt whose end is being looked at and not written yet, and what it used.
+    pub(crate) ending_of: Option<(CallId, Attempt, Usage)>,
+    /// What a run that is restored from its journal has been through; `None` in one that is live.
+    pub(crate) past: Option<Box<Past>>,
+    /// What a restored run goes on with.
+    pub(crate) outset: Outset,
     /// Attempts that went out on intents written ahead, not told yet.
     pub(crate) dispatched: Vec<(CallId, Attempt)>,
-    appended: u64,
-    durable: u64,
+    pub(crate) appended: u64,
+    pub(crate) durable: u64,
     /// Commands that wait until the entry of this number is durable.
     held: VecDeque<(u64, Command)>,
     /// Settled calls that wait until the entry of this number is durable.
@@ -118,15 +127,19 @@ impl Engine {
             model_default: start.model.clone(),
             schemas: Schemas::default(),
             identifier: Identifier::new(&start),
-            reuse: None,
+            reuse: Reuse::of(&start),
             turns: 0,
             tally: Tally::default(),
             result_schema: crate::finish::meta_result(&start.program),
             active: 0,
             parked: 0,
             ending: None,
+            pausing: false,
             out: Vec::new(),
             start: Some(Box::new(start)),
+            ending_of: None,
+            past: None,
+            outset: Outset::default(),
             dispatched: Vec::new(),
             appended: 0,
             durable: 0,
@@ -148,6 +161,11 @@ impl Engine {
                 self.tick(now);
                 self.begin();
             }
+            Event::Resumed { now } => self.set_out(now),
+            Event::Decided { call, decision, now } => {
+                self.tick(now);
+                self.decide(call, decision);
+            }
             Event::Turned { guest, report, now } => {
                 self.tick(now);
                 self.on_turned(guest, *report);
@@ -158,6 +176,7 @@ impl Engine {
             }
             Event::Ended { call, attempt, outcome, usage, now } => {
                 self.tick(now);
+                self.tell_dispatched_of(call);
                 self.on_ended(call, attempt, outcome, usage);
             }
             Event::Progressed { call, attempt, progress, now } => {
@@ -173,6 +192,10 @@ impl Engine {
             Event::CancelRequested { now } => {
                 self.tick(now);
                 self.cancel_run();
+            }
+            Event::PauseRequested { now } => {
+                self.tick(now);
+                self.pause_run();
             }
         }
         self.schedule();
@@ -193,11 +216,11 @@ impl Engine {
     }
 
     /// The run's clock never goes back, whatever the host's does.
-    fn tick(&mut self, now: Micros) {
+    pub(crate) fn tick(&mut self, now: Micros) {
         self.now = self.now.max(now);
     }
 
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let Some(start) = self.start.take() else { return };
         let (program, args) = (start.program.clone(), start.args.clone());
         self.append(Entry::RunStarted(start));
@@ -224,7 +247,10 @@ impl Engine {
 
     /// Appends an entry and gives its number.
     pub(crate) fn append(&mut self, entry: Entry) -> u64 {
-        self.out.push(Command::Append(Box::new(entry)));
+        match &mut self.past {
+            Some(past) => past.made(entry),
+            None => self.out.push(Command::Append(Box::new(entry))),
+        }
         self.appended += 1;
         self.appended - 1
     }
@@ -251,8 +277,13 @@ impl Engine {
 
     fn on_synced(&mut self, count: u64) {
         assert!(count <= self.appended, "only what was appended can be durable");
-        self.durable = self.durable.max(count);
         self.tell_dispatched();
+        self.set_durable(count);
+    }
+
+    /// Entries up to this count are durable: what waited for that goes on.
+    pub(crate) fn set_durable(&mut self, count: u64) {
+        self.durable = self.durable.max(count);
         while let Some((number, _)) = self.held.front()
             && *number < self.durable
             && let Some((_, command)) = self.held.pop_front()
@@ -267,23 +298,34 @@ impl Engine {
             let guest = &mut self.guests[guest_id.0 as usize];
             if !guest.ended {
                 guest.deliverable.push(call);
-                self.ready.push_back(guest_id);
+                self.mark_ready(guest_id);
             }
         }
     }
 
     /// Lets a held command go, unless what it was for is settled by now.
     fn release(&mut self, command: Command) {
+        let restored = self.past.is_some(); // the process before has let it go
         if let Command::Dispatch(dispatch) = &command {
-            let call = &mut self.calls[dispatch.call.0 as usize];
+            let (id, attempt) = (dispatch.call, dispatch.attempt);
+            let call = &mut self.calls[id.0 as usize];
             call.held = false;
-            if call.is_settled() {
-                self.forget_attempt(dispatch.call);
-                self.gate_dropped(dispatch.call);
+            if !restored && call.is_settled() {
+                self.forget_attempt(id);
+                self.gate_dropped(id);
                 return;
             }
+            if !restored && self.is_interrupted() {
+                let unsent = Outcome::Failed(crate::cancel::failure(Reason::Cancelled).not_sent());
+                return self.on_ended(id, attempt, unsent, Usage::default());
+            }
+            if !restored && self.pausing && matches!(dispatch.work, Work::Approve(_)) {
+                return self.put_off(id);
+            }
         }
-        self.out.push(command);
+        if !restored {
+            self.out.push(command);
+        }
     }
 
     /// Whether the host still owes this attempt's end.
@@ -298,13 +340,16 @@ impl Engine {
 
     /// Remembers that a guest may have something to do.
     pub(crate) fn mark_ready(&mut self, guest: GuestId) {
-        self.ready.push_back(guest);
+        if self.past.is_none() {
+            self.ready.push_back(guest);
+        }
     }
 
     /// Runs the guests that have something to take, and ends those that are done.
     fn turn_guests(&mut self) {
         while self.turning.is_none()
             && self.ending.is_none()
+            && !self.pausing
             && let Some(id) = self.ready.pop_front()
         {
             let guest = &self.guests[id.0 as usize];

@@ -3,7 +3,7 @@
 use crate::call::State;
 use crate::engine::Engine;
 use loopwright_protocol::{Budget, Command, Entry, Json, ProgramText, RunFinish};
-use loopwright_types::{CallId, Code, Diagnostic, Reason, RunStatus};
+use loopwright_types::{CallId, Code, Diagnostic, GuestId, Reason, RunStatus};
 use serde::Deserialize;
 
 /// Failures told one by one at the end of a run; more are counted.
@@ -114,9 +114,20 @@ impl Engine {
     }
 
     /// The main program cannot go on.
-    pub(crate) fn end_with_failure(&mut self, error: Diagnostic, external: bool) {
+    pub(crate) fn end_with_failure(&mut self, error: Diagnostic) {
         let (status, error) = (RunStatus::Failed, Some(error));
-        self.end(Ending { status, result: None, error, external, written: false });
+        self.end(Ending { status, result: None, error, external: false, written: false });
+    }
+
+    /// A guest was stopped from outside: no outcome of the run, which may be resumed.
+    pub(crate) fn guest_stopped(&mut self, guest: GuestId, error: Diagnostic) {
+        if self.ending.is_some() {
+            return;
+        }
+        let now = self.now;
+        self.append(Entry::GuestStopped { guest, now, error: error.clone() });
+        let (status, error) = (RunStatus::Failed, Some(error));
+        self.interrupt(Ending { status, result: None, error, external: true, written: false });
     }
 
     /// The operator wants the end.
@@ -124,11 +135,40 @@ impl Engine {
         if self.ending.is_some() {
             return;
         }
+        self.tell_dispatched();
         let now = self.now;
         self.append(Entry::CancelRequested { now });
         let error = Some(Diagnostic::new(Code::CANCELLED, "cancelled by the operator"));
         let status = RunStatus::Cancelled;
-        self.end(Ending { status, result: None, error, external: false, written: false });
+        self.interrupt(Ending { status, result: None, error, external: false, written: false });
+    }
+
+    /// Stops the run with its work left: what is under way is ended, and nothing is settled by that, so that the run
+    /// may be resumed.
+    fn interrupt(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+        for index in 0..self.guests.len() {
+            let guest = &self.guests[index];
+            if guest.ended {
+                continue;
+            }
+            let under_way = guest.unsettled.iter().filter_map(|id| {
+                let call = &self.calls[id.0 as usize];
+                call.active.filter(|_| !call.held).map(|attempt| (*id, attempt))
+            });
+            for (call, attempt) in under_way {
+                self.out.push(Command::CancelAttempt { call, attempt });
+            }
+            if self.past.is_none() {
+                self.out.push(Command::DropGuest { guest: GuestId(index as u32) });
+            }
+        }
+    }
+
+    /// Whether the run is being stopped with its work left.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        let ending = self.ending.as_ref();
+        ending.is_some_and(|ending| ending.external || ending.status == RunStatus::Cancelled)
     }
 
     fn end(&mut self, ending: Ending) {
@@ -138,13 +178,14 @@ impl Engine {
         self.ending = Some(ending);
         let why = crate::cancel::failure(Reason::Cancelled);
         for index in 0..self.guests.len() {
-            self.end_guest(loopwright_types::GuestId(index as u32), &why);
+            self.end_guest(GuestId(index as u32), &why);
         }
     }
 
     /// Writes the last entry when every attempt has ended, or parks when nothing inside the run can
     /// move any more.
     pub(crate) fn try_to_finish(&mut self) {
+        self.try_to_pause();
         if self.ending.is_none() && self.parked > 0 && !self.anything_moves() {
             let error = self.park_reason();
             let status = RunStatus::Parked;
@@ -158,11 +199,16 @@ impl Engine {
             return;
         }
         self.tell_dispatched(); // nothing is written after the end
+        self.write_end();
+    }
+
+    /// Writes the last entry.
+    pub(crate) fn write_end(&mut self) {
         let Some(ending) = self.ending.as_mut() else { return };
         ending.written = true;
         let (status, external) = (ending.status, ending.external);
         let (result, error) = (ending.result.take(), ending.error.take());
-        let mut failures = std::mem::take(&mut self.tally.told);
+        let mut failures = self.tally.told.clone();
         if self.tally.untold > 0 {
             failures.push(format!("and {} more", self.tally.untold));
         }
@@ -187,7 +233,7 @@ impl Engine {
         self.active > 0
             || unsettled.into_iter().any(|guest| {
                 let waits = |id: &CallId| match self.calls[id.0 as usize].state {
-                    State::Parked => false,
+                    State::Parked | State::Doubt => false,
                     // A nested program moves if its own calls do, which are looked at in their turn.
                     State::Waiting => self.calls[id.0 as usize].child.is_none(),
                     // A subagent's loop moves if its steps do.
@@ -201,6 +247,9 @@ impl Engine {
     }
 
     fn park_reason(&self) -> Option<Diagnostic> {
+        if let Some(doubt) = self.doubt_reason() {
+            return Some(doubt);
+        }
         let parked = self.calls.iter().find(|call| call.state == State::Parked)?;
         let told = parked.step.as_ref().and_then(|step| step.parked.as_ref());
         let diagnostic = if let Some(failure) = told {
@@ -214,8 +263,10 @@ impl Engine {
             Diagnostic::new(Code::PARKED, "the operator's budget is spent: the run waits")
                 .hint("raise `budget.tokens` or `budget.usd_micros`")
         } else {
-            Diagnostic::new(Code::PARKED, "the run waits for a person's approval")
-                .hint("run it on a terminal to answer")
+            Diagnostic::new(Code::PARKED, "the run waits for a person's approval").hint(format!(
+                "`loopwright approve {run}` or `loopwright reject {run}`, then `loopwright resume {run}`",
+                run = self.run
+            ))
         };
         let name = &self.guests[parked.guest.0 as usize].name;
         Some(match parked.position {

@@ -165,6 +165,7 @@ impl Engine {
             now: self.now,
             outcome,
             attempts: 1,
+            attempt: None,
             subagent: None,
             usage: Usage::default(),
             started: None,

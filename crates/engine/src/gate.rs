@@ -304,6 +304,15 @@ impl Gate {
         self.down.map(|down| down.since)
     }
 
+    /// Another process goes on: nothing is under way, and what only a person could change may have been changed.
+    pub fn resumed(&mut self) {
+        self.in_flight = 0;
+        self.spent.clear();
+        if let Some(down) = &mut self.down {
+            down.probing = false;
+        }
+    }
+
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight

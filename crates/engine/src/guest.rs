@@ -137,15 +137,21 @@ impl Guest {
 impl Engine {
     /// Starts a turn that delivers everything deliverable.
     pub(crate) fn begin_turn(&mut self, id: GuestId) {
+        let settled = std::mem::take(&mut self.guests[id.0 as usize].deliverable);
+        let budget = self.ledger.readable();
+        self.turn_with(id, settled, budget);
+    }
+
+    /// Starts a turn that delivers these calls.
+    pub(crate) fn turn_with(&mut self, id: GuestId, settled: Vec<CallId>, budget: [f64; 6]) {
         assert!(self.turning.is_none(), "a run has one turn at a time");
         self.turning = Some(id);
         let guest = &mut self.guests[id.0 as usize];
         assert!(!guest.ended, "a guest that has ended gets no more turns");
         guest.fresh = false;
-        let settled = std::mem::take(&mut guest.deliverable);
         guest.owed -= settled.len();
         let completions = settled.iter().filter_map(|call| self.completion(*call)).collect();
-        let (now, budget) = (self.now, self.ledger.readable());
+        let now = self.now;
         let readable = budget.map(|figure| figure.is_finite().then_some(figure));
         self.tell_dispatched();
         let turn = TurnId(self.turns);
@@ -165,12 +171,21 @@ impl Engine {
 
     /// Takes what a guest did in its turn.
     pub(crate) fn on_turned(&mut self, id: GuestId, report: TurnReport) {
-        self.turning.take_if(|turning| *turning == id);
-        if self.guests[id.0 as usize].ended {
-            return;
+        self.tell_dispatched();
+        let mut report = report;
+        if !self.guests[id.0 as usize].ended && !self.is_interrupted() {
+            for record in std::mem::take(&mut report.records) {
+                self.on_record(id, record);
+            }
         }
-        for record in report.records {
-            self.on_record(id, record);
+        self.turned(id, report);
+    }
+
+    /// The records of a turn are taken: how its guest stands.
+    pub(crate) fn turned(&mut self, id: GuestId, report: TurnReport) {
+        self.turning.take_if(|turning| *turning == id);
+        if self.guests[id.0 as usize].ended || self.is_interrupted() {
+            return;
         }
         let guest = &mut self.guests[id.0 as usize];
         guest.main = report.main;
@@ -191,7 +206,7 @@ impl Engine {
         self.mark_ready(id);
     }
 
-    fn on_record(&mut self, id: GuestId, record: Record) {
+    pub(crate) fn on_record(&mut self, id: GuestId, record: Record) {
         match record.kind {
             RecordKind::Call { slot, kind, bits } => {
                 let (scope, position) = (record.scope, record.position);
@@ -307,6 +322,9 @@ impl Engine {
     /// Timers and deadlines.
     pub(crate) fn on_due(&mut self, timer: loopwright_protocol::TimerId, now: Micros) {
         use loopwright_protocol::TimerId;
+        if self.is_interrupted() {
+            return; // what is still open then is looked at when the run is resumed
+        }
         let id = match timer {
             TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id) => id,
             TimerId::Provider(gate) => {
@@ -320,10 +338,12 @@ impl Engine {
         let Some(call) = self.calls.get(id.0 as usize).filter(|call| !call.is_settled()) else {
             return;
         };
-        match (timer, call.state) {
+        let (state, kind) = (call.state, call.kind);
+        self.tell_dispatched_of(id);
+        match (timer, state) {
             (TimerId::Sleep(_), _) if self.is_open_forecast() => {}
             (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
-            (TimerId::Retry(_), State::Backoff) if call.kind == CallKind::Model => {
+            (TimerId::Retry(_), State::Backoff) if kind == CallKind::Model => {
                 self.retry_due(id);
             }
             (TimerId::Retry(_), State::Backoff) => self.enqueue(id),

@@ -136,6 +136,14 @@ impl Lanes {
         taken
     }
 
+    /// Takes a slot for a call that had one when its run was interrupted.
+    pub fn take(&mut self, index: SubagentIndex) {
+        let lane = &mut self.lanes[index];
+        lane.running += 1;
+        self.providers[lane.provider].running += 1;
+        self.running += 1;
+    }
+
     /// Gives a slot back.
     pub fn release(&mut self, index: SubagentIndex) {
         let lane = &mut self.lanes[index];

@@ -39,7 +39,8 @@ impl Engine {
         self.gate_of(step); // what waits for a sibling waits for the provider too
         let least = self.options.cache_prefix_bytes;
         match prefix {
-            Some((prefix, bytes)) if bytes as u64 >= least => {
+            // What went out when is known already where a run is restored.
+            Some((prefix, bytes)) if bytes as u64 >= least && self.past.is_none() => {
                 if self.prefixes.may_go(prefix, step, self.now) {
                     self.queue_model(step);
                 }
@@ -52,7 +53,9 @@ impl Engine {
     pub(crate) fn queue_model(&mut self, step: CallId) {
         self.calls[step.0 as usize].state = State::Queued;
         let gate = self.gate_of(step);
-        self.gates[gate].push(step);
+        if self.past.is_none() {
+            self.gates[gate].push(step);
+        }
     }
 
     fn model_of(&self, step: CallId) -> Arc<Model> {
@@ -349,7 +352,8 @@ impl Engine {
         }
         self.model_gave_nothing(step); // siblings do not wait for its wait
         let at = self.now.after(self.retry_wait(step, task, gate, &failure));
-        self.calls[step.0 as usize].state = State::Backoff;
+        let call = &mut self.calls[step.0 as usize];
+        (call.state, call.retry_at) = (State::Backoff, Some(at));
         self.release_slot(task); // others may use it meanwhile
         self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(step), at });
@@ -386,7 +390,7 @@ impl Engine {
         }
         let started = self.calls[task.0 as usize].started;
         let left = self.timeout(task).zip(started).map(|(timeout, started)| {
-            started.after(timeout).after(self.task(task).excused).since(self.now)
+            started.after(timeout).after(self.uncounted(task)).since(self.now)
         });
         // Leave a tenth of the time for the last try.
         left.map_or(wait, |left| wait.min(Micros(left.0 / 10 * 9)))

@@ -66,10 +66,11 @@ impl Engine {
     /// A guest cannot go on: the run fails, or the nested program's call does. What came from outside a
     /// nested program is no outcome of its call either: it ends the run.
     pub(crate) fn guest_failed(&mut self, id: GuestId, error: Diagnostic, external: bool) {
+        if external {
+            return self.guest_stopped(id, error);
+        }
         let guest = &self.guests[id.0 as usize];
-        let Some(call) = guest.call.filter(|_| !external) else {
-            return self.end_with_failure(error, external);
-        };
+        let Some(call) = guest.call else { return self.end_with_failure(error) };
         let message = format!("`{}` failed: {}", guest.name, error.message);
         let mut failure = Failure::new(Reason::Program, Code::WORKFLOW_FAILED, message);
         failure.hint = error.hint;

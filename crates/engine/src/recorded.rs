@@ -82,7 +82,7 @@ impl RecordedCall {
 }
 
 /// The recorded calls of a run's programs, in call order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recorded {
     run: RunId,
     calls: Vec<RecordedCall>,

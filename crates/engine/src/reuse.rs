@@ -1,11 +1,12 @@
 //! Calls whose outcome is taken over from a recorded run: journalled like any other, with no attempt and no usage.
 
+use crate::begin::Begun;
 use crate::call::State;
 use crate::engine::Engine;
 use crate::forecast::Forecast;
 use crate::identity::Identity;
 use crate::recorded::Recorded;
-use loopwright_protocol::{Entry, SettleEntry};
+use loopwright_protocol::{Entry, RunStart, SettleEntry};
 use loopwright_types::{CallId, Digest, Usage};
 use std::collections::HashMap;
 
@@ -17,17 +18,25 @@ pub(crate) struct Reuse {
     made: HashMap<Digest, u32>,
     /// Calls settled from the past that were not delivered when last looked at.
     flowing: Vec<CallId>,
-    /// Outcomes that the run's own journal has as taken over, where it goes on after a crash.
-    journalled: HashMap<CallId, SettleEntry>,
+    /// Whether calls wait for the next entry of the journal that the run is restored from: it says whether their
+    /// outcome was taken over.
+    deferring: bool,
+    deferred: Option<Begun>,
     /// Where the run is only forecast.
     pub forecast: Option<Forecast>,
 }
 
 impl Reuse {
+    /// For a run that starts like this: only a fork has a past.
+    pub fn of(start: &RunStart) -> Option<Box<Self>> {
+        let from = start.from.as_ref()?;
+        Some(Box::new(Self::new(Recorded::nothing(from.run.clone()), None)))
+    }
+
     /// Nothing is used yet.
     pub fn new(past: Recorded, forecast: Option<Forecast>) -> Self {
-        let (made, journalled) = (HashMap::new(), HashMap::new());
-        Self { past, made, flowing: Vec::new(), journalled, forecast }
+        let (made, flowing) = (HashMap::new(), Vec::new());
+        Self { past, made, flowing, deferring: false, deferred: None, forecast }
     }
 }
 
@@ -36,26 +45,56 @@ impl Engine {
     /// gets it, waits for no slot and uses nothing.
     #[must_use]
     pub fn with_past(mut self, past: Recorded) -> Self {
-        let journalled = self.reuse.take().map(|reuse| reuse.journalled).unwrap_or_default();
-        self.reuse = Some(Box::new(Reuse { journalled, ..Reuse::new(past, None) }));
+        match &mut self.reuse {
+            Some(reuse) => reuse.past = past,
+            None => self.reuse = Some(Box::new(Reuse::new(past, None))),
+        }
         self
     }
 
-    /// For a fork that goes on from its own journal: what it has taken over already is taken from there, whether the
-    /// run that it was taken from is still there or not. Give it the journal's entries before they are gone through.
-    #[must_use]
-    pub fn with_taken_over<'e>(mut self, entries: impl IntoIterator<Item = &'e Entry>) -> Self {
-        let taken = entries.into_iter().filter_map(|entry| match entry {
-            Entry::Settled(settled) if settled.reused.is_some() => Some((**settled).clone()),
-            _ => None,
-        });
-        let taken: HashMap<CallId, SettleEntry> = taken.map(|entry| (entry.call, entry)).collect();
-        if taken.is_empty() {
-            return self;
+    /// The run is restored from its journal. A fork has there what it took over, whether the run that it was taken
+    /// from is still there or not.
+    pub(crate) fn defer_begins(&mut self) {
+        if let Some(reuse) = &mut self.reuse {
+            reuse.deferring = true;
         }
-        let nothing = || Box::new(Reuse::new(Recorded::nothing(self.run.clone()), None));
-        self.reuse.get_or_insert_with(nothing).journalled = taken;
-        self
+    }
+
+    pub(crate) fn begin_or_defer(&mut self, call: Begun) {
+        match &mut self.reuse {
+            Some(reuse) if reuse.deferring => reuse.deferred = Some(call),
+            _ => self.begin_call(call),
+        }
+    }
+
+    /// Begins the call that waited for the next entry of the journal, or takes its outcome from there.
+    pub(crate) fn begin_deferred(&mut self, next: Option<&Entry>) {
+        let Some(reuse) = &mut self.reuse else { return };
+        let Some(call) = reuse.deferred.take() else { return };
+        match next {
+            Some(Entry::Settled(settled))
+                if settled.call == call.id && settled.reused.is_some() =>
+            {
+                *reuse.made.entry(call.identity.digest).or_default() += 1;
+                reuse.flowing.push(call.id);
+                self.tick(settled.now);
+                self.settle_from(call.id, (**settled).clone());
+            }
+            _ => {
+                if let Some(now) = next.and_then(Entry::time) {
+                    self.tick(now);
+                }
+                self.begin_call(call);
+            }
+        }
+    }
+
+    /// The journal has no more entries.
+    pub(crate) fn stop_deferring(&mut self) {
+        self.begin_deferred(None);
+        if let Some(reuse) = &mut self.reuse {
+            reuse.deferring = false;
+        }
     }
 
     /// Counts a call among its equals and settles it from the past, if the past has an outcome for it; says so.
@@ -64,11 +103,6 @@ impl Engine {
         let made = reuse.made.entry(identity.digest).or_default();
         let occurrence = *made;
         *made += 1;
-        if let Some(entry) = reuse.journalled.remove(&id) {
-            reuse.flowing.push(id);
-            self.settle_from(id, entry);
-            return true;
-        }
         let found = reuse.past.find(&identity.digest, occurrence);
         if let Some(forecast) = &mut reuse.forecast {
             forecast.made(id, identity, found);
@@ -83,6 +117,7 @@ impl Engine {
             now: self.now,
             outcome: settled.outcome.clone(),
             attempts: 0,
+            attempt: None,
             subagent: settled.subagent.clone(),
             usage: Usage::default(),
             started: None,

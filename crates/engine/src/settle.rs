@@ -18,7 +18,7 @@ impl Engine {
         let cancelled = matches!(outcome, Outcome::Failed(_));
         let call = &mut self.calls[id.0 as usize];
         let waited = std::mem::replace(&mut call.state, State::Settled);
-        self.parked -= usize::from(waited == State::Parked);
+        self.parked -= usize::from(matches!(waited, State::Parked | State::Doubt));
         let own = self.leave_loop(id);
         if self.calls[id.0 as usize].step.is_none() {
             self.count(id, &outcome);
@@ -39,6 +39,7 @@ impl Engine {
             }
             _ => {}
         }
+        call.request = None;
         let guest = &mut self.guests[call.guest.0 as usize];
         guest.unsettled.remove(&id);
         let entry = SettleEntry {
@@ -46,6 +47,10 @@ impl Engine {
             now: self.now,
             outcome,
             attempts: call.attempts,
+            attempt: self
+                .ending_of
+                .take_if(|(ended, ..)| *ended == id)
+                .map(|(_, attempt, _)| attempt),
             subagent: call.target.map(|target| self.subagents[target].name.clone()),
             usage: call.usage,
             started: call.started,

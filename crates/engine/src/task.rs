@@ -15,6 +15,9 @@ impl Engine {
     pub(crate) fn enqueue(&mut self, id: CallId) {
         let call = &mut self.calls[id.0 as usize];
         call.state = State::Queued;
+        if self.past.is_some() {
+            return; // what waits is looked at when the run goes on
+        }
         match (call.kind, call.target) {
             (CallKind::Model, _) => self.queue_model(id),
             (_, Some(lane)) => self.lanes.push(lane, id),
@@ -24,7 +27,7 @@ impl Engine {
 
     /// Starts queued work while there is room.
     pub(crate) fn schedule(&mut self) {
-        if self.ending.is_some() || self.is_reusing() {
+        if self.ending.is_some() || self.pausing || self.is_reusing() {
             return;
         }
         if self.is_forecast() {
@@ -46,14 +49,19 @@ impl Engine {
         while let Some((_, id)) =
             self.tool_lane.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
-            let work = match self.take_request(id) {
-                Some(Request::Tool(tool)) => {
-                    Work::Tool { name: tool.name, args: tool.args, root: None, grant: None }
-                }
-                _ => self.step_work(id),
-            };
-            self.start_attempt(id, Some(0), work, false);
+            self.start_tool(id);
         }
+    }
+
+    /// A tool call has its slot.
+    pub(crate) fn start_tool(&mut self, id: CallId) {
+        let work = match self.request(id) {
+            Some(Request::Tool(tool)) => {
+                Work::Tool { name: tool.name, args: tool.args, root: None, grant: None }
+            }
+            _ => self.step_work(id),
+        };
+        self.start_attempt(id, Some(0), work, false);
     }
 
     /// Starts queued tasks; says whether it stopped for want of slots.
@@ -107,12 +115,14 @@ impl Engine {
         if self.has_loop(id) {
             return self.begin_loop(id);
         }
-        let own = self.own_budget(id);
-        self.ledger.reserve(own);
+        let own = self.past.is_none().then(|| self.own_budget(id));
+        if let Some(own) = own {
+            self.ledger.reserve(own);
+        }
         let reask = self.task(id).feedback.is_some();
         let work = self.task_work(id);
         let call = &mut self.calls[id.0 as usize];
-        call.reserved = Some(own);
+        call.reserved = own;
         let lane = call.lane.take();
         self.start_attempt(id, lane, work, reask);
     }
@@ -179,14 +189,17 @@ impl Engine {
     fn effects_of(&self, id: CallId, work: &Work) -> Effects {
         match work {
             Work::Task(_) => self.effects(id),
-            Work::Tool { name, .. } => {
-                let known = self.tools.iter().find(|tool| tool.answers_to(name));
-                known.map_or(Effects::None, |tool| tool.effects)
-            }
+            Work::Tool { name, .. } => self.tool_effects(name),
             Work::Worktree(_) => Effects::Local,
             Work::Model(_) | Work::ResolveModel { .. } | Work::Approve(_) => Effects::None,
             Work::LoadProgram { .. } => Effects::None,
         }
+    }
+
+    /// What calling the tool may do.
+    pub(crate) fn tool_effects(&self, name: &str) -> Effects {
+        let known = self.tools.iter().find(|tool| tool.answers_to(name));
+        known.map_or(Effects::None, |tool| tool.effects)
     }
 
     /// Writes the intent and holds the dispatch back until it is durable.
@@ -208,6 +221,7 @@ impl Engine {
         call.active = Some(attempt);
         call.lane = lane;
         call.held = true;
+        call.since = now;
         let first = call.started.is_none();
         let began = *call.started.get_or_insert(now);
         self.active += 1;
@@ -232,7 +246,9 @@ impl Engine {
             // Whether a provider is back is asked with the host's own patience.
             Some(task) if self.is_excused(task) => None,
             Some(task) => self.time_left(task),
-            None => timeout.map(|timeout| began.after(timeout).since(now)),
+            None => {
+                timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now))
+            }
         };
         if first {
             self.set_deadline(id, timeout);
@@ -269,16 +285,32 @@ impl Engine {
             }
             return self.attempt_ended(id, attempt, outcome, usage, None);
         }
-        match (kind, outcome) {
+        if self.is_interrupted() {
+            return self.interrupted(id, attempt, outcome, usage);
+        }
+        self.take_end(id, attempt, outcome, usage);
+    }
+
+    /// An attempt that is wanted ended.
+    pub(crate) fn take_end(
+        &mut self,
+        id: CallId,
+        attempt: Attempt,
+        outcome: Outcome,
+        usage: Usage,
+    ) {
+        self.ending_of = Some((id, attempt, usage));
+        match (self.calls[id.0 as usize].kind, outcome) {
             (CallKind::Model, outcome) => self.model_ended(id, attempt, outcome, usage),
             (CallKind::Workflow, Outcome::Done(program)) => {
-                if let Some(Request::Workflow(request)) = self.take_request(id) {
+                if let Some(Request::Workflow(request)) = self.request(id) {
                     self.run_nested(id, &program, request.args.as_ref());
                 }
             }
-            (CallKind::Approve, Outcome::Failed(failure)) if failure.code == Code::PARKED => {
-                self.calls[id.0 as usize].state = State::Parked;
-                self.parked += 1;
+            (CallKind::Approve, Outcome::Failed(failure))
+                if failure.code == Code::PARKED || self.pausing =>
+            {
+                self.put_off(id);
             }
             (CallKind::Task | CallKind::Agent, Outcome::Done(value)) => {
                 self.check_answer(id, attempt, value, usage);
@@ -288,6 +320,7 @@ impl Engine {
             }
             (_, outcome) => self.settle(id, outcome),
         }
+        self.ending_of = None;
     }
 
     /// Journals how an attempt ended where the call goes on, or was settled already.
@@ -299,8 +332,20 @@ impl Engine {
         usage: Usage,
         retry_at: Option<Micros>,
     ) {
-        let now = self.now;
-        self.append(Entry::AttemptEnded(EndEntry { call, attempt, now, outcome, usage, retry_at }));
+        self.end_attempt(EndEntry {
+            call,
+            attempt,
+            now: self.now,
+            outcome,
+            usage,
+            retry_at,
+            answer: None,
+        });
+    }
+
+    fn end_attempt(&mut self, entry: EndEntry) {
+        self.ending_of.take_if(|(ended, ..)| *ended == entry.call);
+        self.append(Entry::AttemptEnded(entry));
     }
 
     /// The host owes no more end for this call: its slot and what it set aside are given back.
@@ -346,7 +391,8 @@ impl Engine {
         }
         task.reasks_left -= 1;
         task.feedback = Some(Feedback { answer: value.clone(), errors });
-        self.attempt_ended(id, attempt, Outcome::Failed(failure), usage, None);
+        let (call, now, outcome, answer) = (id, self.now, Outcome::Failed(failure), Some(value));
+        self.end_attempt(EndEntry { call, attempt, now, outcome, usage, retry_at: None, answer });
         self.enqueue(id);
     }
 
@@ -377,7 +423,7 @@ impl Engine {
         task.failures += 1;
         let wait = crate::jitter::backoff(seed, id, Attempt(task.failures), base, longest);
         let at = now.after(wait);
-        call.state = State::Backoff;
+        (call.state, call.retry_at) = (State::Backoff, Some(at));
         self.attempt_ended(id, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(id), at });
     }
@@ -431,9 +477,9 @@ impl Engine {
         }
     }
 
-    /// What a call other than a task asked for; given once.
-    fn take_request(&mut self, id: CallId) -> Option<Request> {
-        self.calls[id.0 as usize].request.take().map(|request| *request)
+    /// What a call other than a task asked for.
+    pub(crate) fn request(&self, id: CallId) -> Option<Request> {
+        self.calls[id.0 as usize].request.as_deref().cloned()
     }
 }
 

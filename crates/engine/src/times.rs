@@ -11,8 +11,7 @@ impl Engine {
     pub(crate) fn set_deadline(&mut self, id: CallId, timeout: Option<Micros>) {
         let call = &self.calls[id.0 as usize];
         if let (Some(timeout), Some(started)) = (timeout, call.started) {
-            let excused = call.task.as_ref().map_or(Micros(0), |task| task.excused);
-            let at = started.after(timeout).after(excused);
+            let at = started.after(timeout).after(self.uncounted(id));
             self.out.push(Command::SetTimer { timer: TimerId::Deadline(id), at });
         }
     }
@@ -21,8 +20,13 @@ impl Engine {
     pub(crate) fn time_left(&self, id: CallId) -> Option<Micros> {
         let call = &self.calls[id.0 as usize];
         let (timeout, started) = self.timeout(id).zip(call.started)?;
-        let excused = call.task.as_ref().map_or(Micros(0), |task| task.excused);
-        Some(started.after(timeout).after(excused).since(self.now))
+        Some(started.after(timeout).after(self.uncounted(id)).since(self.now))
+    }
+
+    /// Time that does not count: its provider was down, no process served the run, a person had to decide.
+    pub(crate) fn uncounted(&self, id: CallId) -> Micros {
+        let call = &self.calls[id.0 as usize];
+        call.away.after(call.task.as_ref().map_or(Micros(0), |task| task.excused))
     }
 
     /// The whole task's time; approvals have their own deadline, steps their task's, tools the default.
@@ -42,8 +46,8 @@ impl Engine {
 
     /// A call's time is up: it is settled now, its attempt is ended in the background.
     pub(crate) fn deadline_passed(&mut self, id: CallId, _now: Micros) {
-        if self.is_excused(id) {
-            return; // its time goes on when its provider answers again
+        if self.is_excused(id) || self.is_in_doubt(id) {
+            return; // its time goes on when its provider answers again, or a person has decided
         }
         if self.conclude_late(id) {
             return;

@@ -32,7 +32,15 @@ impl Engine {
             Some(worktree)
         });
         match open {
-            Some(worktree) => self.worktree_step(id, "finish", WorktreeWork::Finish(worktree)),
+            Some(worktree) => {
+                // The answer has to outlive the process while the worktree is being finished.
+                if let Some((_, attempt, usage)) = self.ending_of.take_if(|(call, ..)| *call == id)
+                {
+                    let end = hidden.map_or(outcome, Outcome::Failed);
+                    self.attempt_ended(id, attempt, end, usage, None);
+                }
+                self.worktree_step(id, "finish", WorktreeWork::Finish(worktree));
+            }
             None => self.settle_with(id, outcome, hidden),
         }
     }

@@ -24,11 +24,6 @@ const COMMIT_ENTRIES_MAX: usize = 8192;
 /// The same in bytes of their bodies.
 const COMMIT_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes written to the log, roughly, after which it is moved into the database. Large enough that the
-/// two syncs of a checkpoint hardly count and that pages written again and again are moved once; small
-/// enough that it does not hold the runs up for long.
-const CHECKPOINT_BYTES: usize = 16 << 20;
-
 /// How long a commit waits for a process that holds the write lock before the run is given up.
 pub(crate) const WAIT_LONG: Duration = Duration::from_secs(60);
 
@@ -225,7 +220,7 @@ impl Committer {
         for handle in batch.closed {
             self.runs.remove(&handle);
         }
-        if self.logged >= CHECKPOINT_BYTES
+        if self.logged >= self.options.checkpoint_bytes
             && let Err(error) = self.checkpoint()
         {
             self.fail(error, Batch::default());

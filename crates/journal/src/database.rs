@@ -57,7 +57,8 @@ const WAIT_SHORT: Duration = Duration::from_secs(2);
 /// pages would double what small commits write; large commits cost about the same with either.
 const PAGE_BYTES: u32 = 4096;
 
-/// Opens a connection that writes; makes the tables if the file is new.
+/// Opens a connection that writes; makes the tables if the file is new. The files' names are not durable yet:
+/// see [`crate::Options`].
 ///
 /// # Errors
 /// When the file is foreign, newer, damaged, locked or cannot be written.
@@ -81,10 +82,6 @@ pub(crate) fn open_to_write(place: &Place) -> Result<Connection, Error> {
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(5));
-    }
-    if place.is_on_disk() {
-        let directory = &place.directory;
-        directory::sync(directory).map_err(|error| Error::from_io(directory, &error))?;
     }
     Ok(database)
 }

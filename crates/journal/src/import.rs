@@ -2,7 +2,6 @@
 
 use crate::blob::{self, Ref};
 use crate::commit::WAIT_LONG;
-use crate::database;
 use crate::error::Error;
 use crate::export::Head;
 use crate::frame::{FrameReader, Kind, file_error};
@@ -144,10 +143,7 @@ impl Store {
             return Ok(imported(true));
         }
         let place = &self.0.place;
-        let database = {
-            let _alone = database::opening();
-            database::open_to_write(place)?
-        };
+        let database = self.0.options.open(place)?;
         let owner = match place.is_on_disk() {
             true => Owner::take(&place.directory)?,
             false => Owner::named(&self.0.options),

@@ -33,6 +33,6 @@ pub use import::Imported;
 pub use options::Options;
 pub use prune::{Prune, Pruned};
 pub use reader::{Entries, Verified};
-pub use run::RunRow;
+pub use run::{RunOwner, RunRow};
 pub use store::{Listing, Store};
 pub use writer::{Stats, Synced, Writer};

@@ -41,10 +41,7 @@ impl Store {
         if let Some(mark) = mark.as_ref().filter(|_| place.is_empty()) {
             return Err(gone(mark, 0));
         }
-        let database = {
-            let _alone = database::opening();
-            database::open_to_write(&place)?
-        };
+        let database = options.open(&place)?;
         if let Some(mark) = mark {
             check(List { database: &database, place: &place }, &mark)?;
         }
@@ -137,10 +134,7 @@ impl Store {
 impl Parts {
     fn in_vfs(vfs: &str, path: &Path, options: Options) -> Result<Self, Error> {
         let place = Place::in_vfs(vfs, path);
-        let database = {
-            let _alone = database::opening();
-            database::open_to_write(&place)?
-        };
+        let database = options.open(&place)?;
         let owner = Owner::named(&options);
         Ok(Self { place, options, database, owner, tail: None, counters: Arc::default() })
     }

@@ -1,6 +1,11 @@
 //! What a store is told when it is opened.
 
-use loopwright_types::{Micros, Settings};
+use crate::database;
+use crate::directory;
+use crate::error::Error;
+use crate::place::Place;
+use loopwright_types::{Bug, Micros, Settings};
+use rusqlite::Connection;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +13,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Heartbeats in one length of a lease: two may be late before it runs out.
 const BEATS_PER_LEASE: u64 = 3;
 
+/// Large enough that the two syncs of a checkpoint hardly count and that pages written again and again are moved
+/// once; small enough that it does not hold the runs up for long.
+const CHECKPOINT_BYTES: usize = 16 << 20;
+
 type Clock = Arc<dyn Fn() -> Micros + Send + Sync>;
+type SyncNames = Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>;
 type Gone = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// How a store behaves; the default is that of the settings.
@@ -18,6 +28,8 @@ pub struct Options {
     pub lease: Micros,
     /// Bytes of a value's JSON text above which it is stored once for all equal ones, by its SHA-256.
     pub inline_bytes_max: usize,
+    /// Bytes written to the log, roughly, after which it is moved into the database.
+    pub checkpoint_bytes: usize,
     /// The time, for leases and requests: comparable between all processes that share the directory.
     pub clock: Clock,
     /// What a store in a VFS calls itself; each open store needs a name of its own.
@@ -25,6 +37,9 @@ pub struct Options {
     /// Whether the store of this name is known to be gone, for a store in a VFS; one in a directory finds
     /// out by itself. A store that is not known to be gone keeps its runs until its leases run out.
     pub gone: Gone,
+    /// Syncs the names of the files in a VFS, as this room does itself with a directory: SQLite syncs the name of a
+    /// new log only with the connection that made it, which need not be the first one that writes.
+    pub sync_names: SyncNames,
 }
 
 impl Default for Options {
@@ -40,15 +55,33 @@ impl Options {
         Self {
             lease: Micros::from_millis(settings.integer("journal.lease_ms")),
             inline_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
+            checkpoint_bytes: CHECKPOINT_BYTES,
             clock: Arc::new(wall_clock),
             owner: "owner".to_owned(),
             gone: Arc::new(|_| false),
+            sync_names: Arc::new(|| Ok(())),
         }
     }
 
     /// The time between two signs of life.
     pub fn heartbeat(&self) -> Micros {
         Micros(self.lease.0 / BEATS_PER_LEASE)
+    }
+
+    /// Opens the database of a place to write and makes its files' names durable.
+    ///
+    /// # Errors
+    /// As [`database::open_to_write`]; when the names cannot be synced.
+    pub(crate) fn open(&self, place: &Place) -> Result<Connection, Error> {
+        let _alone = database::opening();
+        let database = database::open_to_write(place)?;
+        let synced = match place.is_on_disk() {
+            _ if Bug::NoDirectorySync.is_on() => Ok(()),
+            true => directory::sync(&place.directory),
+            false => (self.sync_names)(),
+        };
+        synced.map_err(|error| Error::from_io(&place.directory, &error))?;
+        Ok(database)
     }
 
     pub(crate) fn now(&self) -> Micros {

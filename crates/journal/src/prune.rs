@@ -18,7 +18,7 @@ pub struct Prune {
     /// Only runs that stand so; none is every one that has ended: complete, degraded, failed, cancelled.
     /// `running` means runs that were interrupted.
     pub statuses: Vec<RunStatus>,
-    /// Also runs that are parked or being recorded, if the rules above name them.
+    /// Also runs that are parked, paused or being recorded, if the rules above name them.
     pub force: bool,
     /// Only says what would be done.
     pub dry_run: bool,
@@ -31,7 +31,7 @@ pub struct Pruned {
     pub deleted: Vec<RunId>,
     /// Entries that they had.
     pub entries: u64,
-    /// Runs that the rules name and that stay because they are parked or being recorded.
+    /// Runs that the rules name and that stay because they are parked, paused or being recorded.
     pub spared: Vec<RunId>,
     /// What is damaged in the list of runs; damaged runs stay.
     pub damage: Vec<Error>,
@@ -80,7 +80,7 @@ impl Store {
                 Found::Damaged => true,
                 Found::Missing => false,
             };
-            if !rules.force && (live || row.status == RunStatus::Parked) {
+            if !rules.force && (live || row.status.waits()) {
                 pruned.spared.push(row.id.clone());
                 continue;
             }

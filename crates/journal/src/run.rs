@@ -21,6 +21,8 @@ pub struct RunRow {
     pub interrupted: bool,
     /// Whether a process holds the run's lease now; also one that waits.
     pub live: bool,
+    /// The process that holds it, where it is live.
+    pub owner: Option<RunOwner>,
     /// The program's file name as the author wrote it.
     pub program: String,
     /// When it began.
@@ -44,6 +46,25 @@ pub struct RunRow {
     pub entries: u64,
     /// The hash chain after the last of them.
     pub head: Digest,
+}
+
+/// A process that records runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunOwner {
+    /// Its id, on the machine and in the container where it runs.
+    pub pid: u32,
+    /// When it opened the journal.
+    pub since: Micros,
+}
+
+impl RunOwner {
+    /// What the name says that its leases carry.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let mut parts = name.split('-');
+        let pid = parts.next()?.parse().ok()?;
+        let nanos = u128::from_str_radix(parts.next()?, 16).ok()?;
+        Some(Self { pid, since: Micros(u64::try_from(nanos / 1000).ok()?) })
+    }
 }
 
 /// A run's row with what only the journal needs of it.
@@ -76,6 +97,7 @@ impl Stored {
             status: RunStatus::Running,
             interrupted: false,
             live: false,
+            owner: None,
             program: program.to_owned(),
             created,
             ended: None,
@@ -217,6 +239,7 @@ fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, [i64; 2])> {
         status: status(&found.get::<_, String>(5)?).ok_or_else(|| wrong(5))?,
         interrupted: false,
         live: false,
+        owner: None,
         program: found.get(4)?,
         created: Micros(big(6)?),
         ended: found.get::<_, Option<i64>>(7)?.map(|at| Micros(at.cast_unsigned())),
@@ -239,8 +262,8 @@ fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, [i64; 2])> {
 }
 
 fn status(word: &str) -> Option<RunStatus> {
-    use RunStatus::{Cancelled, Complete, Degraded, Failed, Parked, Running};
-    let all = [Running, Complete, Degraded, Failed, Parked, Cancelled];
+    use RunStatus::{Cancelled, Complete, Degraded, Failed, Parked, Paused, Running};
+    let all = [Running, Complete, Degraded, Failed, Parked, Paused, Cancelled];
     all.into_iter().find(|status| status.as_str() == word)
 }
 
@@ -280,6 +303,10 @@ impl Tasks {
             Entry::Settled(settled) if self.take(settled.call) => {
                 settle(&mut stored.row, settled);
                 Some(-i64::from(settled.call.0) - 1)
+            }
+            Entry::Resumed(_) => {
+                stored.go_on();
+                None
             }
             Entry::RunFinished(finish) => {
                 end(&mut stored.row, finish);
@@ -350,7 +377,7 @@ mod tests {
 
     #[test]
     fn every_status_reads_back_from_its_word() {
-        for word in ["running", "complete", "degraded", "failed", "parked", "cancelled"] {
+        for word in ["running", "complete", "degraded", "failed", "parked", "paused", "cancelled"] {
             assert_eq!(status(word).map(RunStatus::as_str), Some(word));
         }
         assert_eq!(status("done"), None);

@@ -10,7 +10,7 @@ use crate::owner::Owners;
 use crate::place::Place;
 use crate::reader::{Entries, Reader, Verified, verify};
 use crate::record;
-use crate::run::RunRow;
+use crate::run::{RunOwner, RunRow};
 use crate::writer::{Begun, Counters, Message, Reply, ResumeHow, Stats, Synced, Writer};
 use loopwright_protocol::RunStart;
 use loopwright_types::{RunId, RunStatus};
@@ -383,6 +383,9 @@ impl Store {
         let now = self.0.options.now();
         let mut row = stored.row;
         row.live = matches!(&lease, Found::Lease(lease) if self.0.owners.is_held(lease, now));
+        if let (true, Found::Lease(lease)) = (row.live, &lease) {
+            row.owner = lease.owner.as_deref().and_then(RunOwner::of);
+        }
         row.interrupted = row.status == RunStatus::Running && !row.live;
         row
     }

@@ -29,8 +29,8 @@ pub(crate) fn sweep(database: &Connection, number: u64) -> rusqlite::Result<bool
     Ok(done)
 }
 
-/// Numbers of runs that are not in the list and have entries or values left: of deletions and imports that
-/// were interrupted. Those that somebody holds a lease on are still under way.
+/// Numbers of runs that are not in the list and have entries, values or a lease left: of deletions and imports
+/// that were interrupted. Those that somebody holds a lease on are still under way.
 pub(crate) fn leftovers(
     database: &Connection,
     is_held: impl Fn(&Lease) -> bool,
@@ -56,7 +56,9 @@ pub(crate) fn leftovers(
         }
         from = record::row_number(number + 1, 0);
     }
-    let mut statement = database.prepare("SELECT DISTINCT run FROM uses")?;
+    let others = "SELECT run FROM uses UNION \
+                  SELECT run FROM leases WHERE run NOT IN (SELECT number FROM runs)";
+    let mut statement = database.prepare(others)?;
     for number in statement.query_map([], |row| row.get::<_, i64>(0))? {
         let number = number?.cast_unsigned();
         if !found.contains(&number) && !is_needed(number)? {

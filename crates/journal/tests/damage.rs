@@ -62,7 +62,7 @@ impl Original {
         let error = Json::of(&"w".repeat(20_000));
         entries.push(Entry::Dropped { guest: GuestId(0), error });
         let two = logged("fifth", entries, 4);
-        let unowned = |row| RunRow { interrupted: false, live: false, ..row };
+        let unowned = |row| RunRow { interrupted: false, live: false, owner: None, ..row };
         let rows = store.runs(99).unwrap().into_iter().map(unowned).collect();
         // Nothing writes now: the copies belong together.
         let left = killed.then_some((store, one, asked, two));
@@ -134,7 +134,7 @@ fn examine(store: &Store, original: &Original, extra: usize) -> Result<(), Error
             let rows: Vec<RunRow> = rows
                 .into_iter()
                 .skip(extra)
-                .map(|row| RunRow { interrupted: false, live: false, ..row })
+                .map(|row| RunRow { interrupted: false, live: false, owner: None, ..row })
                 .collect();
             let whole = named.is_some() || rows == original.rows;
             assert!(whole, "the list of runs has changed without a word: {rows:#?}");

@@ -4,9 +4,10 @@ use crate::approve::Approver;
 use crate::clock::Clock;
 use crate::host::{Inbox, LocalHost, Message};
 use crate::prepare::Run;
+use crate::requests::Requests;
 use crate::services::Services;
 use crate::timers::Timers;
-use loopwright_engine::Engine;
+use loopwright_engine::{Engine, drive, drive_resumed};
 use loopwright_host::Driver;
 use loopwright_protocol::{Entry, Event, Json, RunFinish};
 use loopwright_subagents::{Drivers, Signal};
@@ -32,6 +33,21 @@ pub struct RunReport {
     pub usage: Usage,
     /// Subagent tasks called, and how many gave a value.
     pub tasks: (u32, u32),
+}
+
+impl RunReport {
+    /// What the run's last entry says.
+    pub fn of(run: RunId, finish: RunFinish) -> Self {
+        Self {
+            run,
+            status: finish.status,
+            result: finish.result,
+            error: finish.error,
+            failures: finish.failures,
+            usage: finish.usage,
+            tasks: (finish.tasks, finish.done),
+        }
+    }
 }
 
 /// Asks a run to end; usable from any thread and signal task, before and after the run as well.
@@ -69,15 +85,21 @@ impl Run {
     ) -> Result<RunReport, Diagnostic> {
         let (clock, inbox, sender) = (self.clock, self.inbox, self.sender);
         let run = self.start.run.clone();
-        let synced = sender.clone();
-        let report = Box::new(move |durable: Result<u64, loopwright_journal::Error>| {
-            let message = match durable {
-                Ok(count) => Message::Event(Event::Synced { count, now: clock.now() }),
-                Err(error) => Message::JournalFailed(error.diagnostic()),
-            };
-            let _ = synced.send(message);
-        });
-        let writer = self.store.create(&self.start, report).map_err(|error| error.diagnostic())?;
+        let rest_after = self.start.settings.integer("guest.rest_after_ms");
+        let (writer, mut engine, requests, is_resumed) = match self.taken {
+            Some(taken) => (taken.writer, taken.engine, taken.requests, true),
+            None => {
+                let writer = self.store.create(&self.start, synced(&sender, clock));
+                let writer = writer.map_err(|error| error.diagnostic())?;
+                let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
+                if let Some(past) = self.past {
+                    engine = engine.with_past(past);
+                }
+                (writer, engine, Requests::default(), false)
+            }
+        };
+        let asked = sender.clone();
+        writer.listen(Box::new(move |request| drop(asked.send(Message::Asked(request)))));
         let services = Services::new(
             self.subagents,
             self.models,
@@ -97,15 +119,13 @@ impl Run {
             under_way: 0,
             gathered: Vec::new(),
             gathering: None,
-            rest_after: Duration::from_millis(self.start.settings.integer("guest.rest_after_ms")),
+            rest_after: Duration::from_millis(rest_after),
             quiet_at: None,
+            requests,
+            told: Vec::new(),
         };
-        let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
-        if let Some(past) = self.past {
-            engine = engine.with_past(past);
-        }
         let mut guests = self.guests;
-        let (ended, host, finish) = on_own_thread(move || {
+        let (ended, mut host, finish) = on_own_thread(move || {
             let mut finish: Option<Box<RunFinish>> = None;
             let mut observe = |entry: &Entry| {
                 if let Entry::RunFinished(last) = entry {
@@ -114,25 +134,18 @@ impl Run {
                 observer(entry);
             };
             let now = clock.now();
-            let ended =
-                loopwright_engine::drive(&mut engine, &mut host, &mut guests, now, &mut observe);
+            let drive = if is_resumed { drive_resumed } else { drive };
+            let ended = drive(&mut engine, &mut host, &mut guests, now, &mut observe);
             (ended, host, finish)
         })?;
         driver.shutdown();
         ended?;
+        host.acknowledge();
         host.writer.close().map_err(|error| error.diagnostic())?;
         let finish = finish.ok_or_else(|| {
             Diagnostic::new(Code::JOURNAL_FAILED, "the run ended without its last entry")
         })?;
-        Ok(RunReport {
-            run,
-            status: finish.status,
-            result: finish.result,
-            error: finish.error,
-            failures: finish.failures,
-            usage: finish.usage,
-            tasks: (finish.tasks, finish.done),
-        })
+        Ok(RunReport::of(run, *finish))
     }
 }
 
@@ -147,6 +160,18 @@ pub(crate) fn on_own_thread<T: Send + 'static>(
         Diagnostic::new(Code::SANDBOX_SETUP, format!("cannot start a thread for the run: {error}"))
     })?;
     Ok(running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+/// Tells the run's inbox what is durable.
+pub(crate) fn synced(sender: &Sender<Message>, clock: Clock) -> loopwright_journal::Synced {
+    let sender = sender.clone();
+    Box::new(move |durable: Result<u64, loopwright_journal::Error>| {
+        let message = match durable {
+            Ok(count) => Message::Event(Event::Synced { count, now: clock.now() }),
+            Err(error) => Message::JournalFailed(error.diagnostic()),
+        };
+        let _ = sender.send(message);
+    })
 }
 
 /// The sending and receiving ends of a run's inbox.

@@ -108,6 +108,20 @@ impl Run {
     }
 }
 
+/// The past of a fork that goes on, as it was decided when it began; `None` when the old run is gone.
+pub(crate) fn past_of(store: &Store, from: &ForkedFrom) -> Option<Recorded> {
+    let entries = store.read(&from.run).ok()?;
+    let mut past = Recorded::read(entries.map_while(Result::ok).map(|(_, entry)| entry))?;
+    if let Some(at) = from.at {
+        past.refuse_from(at);
+    }
+    if from.reuse_effects {
+        past.accept_effects();
+    }
+    from.stale.iter().for_each(|call| past.refuse(*call, Refusal::Stale));
+    Some(past)
+}
+
 /// The old run's start and what follows it, as far as it can be read.
 fn old_run(data_dir: &Path, run: &RunId) -> Result<(RunStart, Vec<Entry>), Diagnostic> {
     let store = Store::open_read_only(data_dir).map_err(|error| error.diagnostic())?;

@@ -2,10 +2,11 @@
 //! completions; it becomes durable as the engine appends them.
 
 use crate::clock::Clock;
+use crate::requests::Requests;
 use crate::timers::Timers;
 use loopwright_host::{Driver, Reporter, RunHost};
-use loopwright_journal::Writer;
-use loopwright_protocol::{Command, Entry, Event, Outcome, Progress};
+use loopwright_journal::{Request, Writer};
+use loopwright_protocol::{Command, Dispatch, Entry, Event, Outcome, Progress, Work};
 use loopwright_types::{Attempt, CallId, Diagnostic, Micros, Usage};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -21,6 +22,8 @@ const GATHER_MAX: Duration = Duration::from_micros(600);
 pub(crate) enum Message {
     /// Something happened.
     Event(Event),
+    /// Another process asks something.
+    Asked(Request),
     /// The journal cannot be written any more.
     JournalFailed(Diagnostic),
 }
@@ -63,6 +66,10 @@ pub(crate) struct LocalHost {
     pub rest_after: Duration,
     /// … until when they may not: absent once they have been told.
     pub quiet_at: Option<Instant>,
+    /// What other processes ask.
+    pub requests: Requests,
+    /// What follows from the commands themselves and is told at the next look.
+    pub told: Vec<Event>,
 }
 
 impl LocalHost {
@@ -70,14 +77,50 @@ impl LocalHost {
     fn take(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
         let event = match message {
             Message::Event(event) => event,
+            Message::Asked(request) => {
+                self.asked(request, events);
+                return Ok(());
+            }
             Message::JournalFailed(error) => return Err(error),
         };
-        if matches!(event, Event::Ended { .. }) {
+        if let Event::Ended { call, attempt, .. } = event {
+            if !self.requests.ended(call, attempt) {
+                return Ok(()); // its end was told when it was answered
+            }
             self.under_way -= 1;
             self.gathering.get_or_insert_with(Instant::now);
         }
         events.push(event);
         Ok(())
+    }
+
+    /// Takes what another process asks. A question that is answered so is taken back where it is shown.
+    fn asked(&mut self, request: Request, events: &mut Vec<Event>) {
+        let now = self.clock.now();
+        if let Some((call, attempt)) = self.requests.take(request, now, events) {
+            self.under_way -= 1;
+            self.driver.cancel(call, attempt);
+        }
+    }
+
+    fn dispatch(&mut self, dispatch: Dispatch) {
+        if let Work::Approve(request) = &dispatch.work {
+            let (call, attempt, now) = (dispatch.call, dispatch.attempt, self.clock.now());
+            if !self.requests.ask(call, attempt, request, now, &mut self.told) {
+                return;
+            }
+        }
+        self.under_way += 1;
+        self.driver.dispatch(dispatch, Arc::clone(&self.reporter));
+    }
+
+    /// Takes away the requests that were acted on: everything that follows from them is handed to the writer before.
+    pub fn acknowledge(&mut self) {
+        let done = self.requests.done();
+        if !done.is_empty() {
+            self.flush();
+            done.into_iter().for_each(|request| self.writer.acknowledge(request));
+        }
     }
 
     /// Hands what was gathered to the writer.
@@ -105,10 +148,7 @@ impl RunHost for LocalHost {
         for command in commands.drain(..) {
             match command {
                 Command::Append(entry) => self.gathered.push(*entry),
-                Command::Dispatch(dispatch) => {
-                    self.under_way += 1;
-                    self.driver.dispatch(*dispatch, Arc::clone(&self.reporter));
-                }
+                Command::Dispatch(dispatch) => self.dispatch(*dispatch),
                 Command::CancelAttempt { call, attempt } => self.driver.cancel(call, attempt),
                 Command::SetTimer { timer, at } => self.timers.set(timer, at),
                 Command::DropTimer { timer } => self.timers.remove(timer),
@@ -129,6 +169,9 @@ impl RunHost for LocalHost {
     }
 
     fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnostic> {
+        // The events of the last look were stepped, and what followed was submitted.
+        self.acknowledge();
+        events.append(&mut self.told);
         loop {
             let now = self.clock.now();
             while let Some(timer) = self.timers.pop(now) {

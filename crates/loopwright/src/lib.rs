@@ -4,6 +4,7 @@
 //! [`Run::execute`] runs it to its end and records every step; [`replay_run`] runs it again from its record.
 //! Not here: the terminal (`cli`), decisions (`engine`).
 
+mod approvals; // questions that wait, for other processes
 mod approve; // questions to people
 mod check; // a program looked at without running it
 mod clock; // the run's clock and names drawn from it
@@ -15,16 +16,20 @@ mod options; // what a run is asked to be
 mod prepare; // everything before the first turn
 mod reach; // the tools in reach, looked at without a run
 mod replay; // a recorded run again
+mod requests; // what other processes ask of a run
+mod resume; // a recorded run, prepared to go on
 mod saved; // saved programs by name
 mod services; // tools, saved programs, approvals as drivers
 mod timers; // what is due when
 mod toolbox; // all tools of a run behind one call
 pub mod view; // what people see of a run
 
-pub use approve::{Answer, Approver, Unattended};
+pub use approvals::{Approval, InDoubt, Waiting, waiting};
+pub use approve::{Answer, Approver, Elsewhere, Unattended};
 pub use check::load_program;
 pub use execute::{Canceller, RunReport};
 pub use fork::{Cost, Fork, ForkOptions, ForkPlan, PlannedCall, Standing, Why};
+pub use loopwright_engine::{Doubt, Mismatch, Replayed};
 pub use loopwright_journal as journal;
 pub use loopwright_mcp as mcp;
 pub use loopwright_program as program;
@@ -37,3 +42,4 @@ pub use options::RunOptions;
 pub use prepare::{PrepareError, Run};
 pub use reach::Reach;
 pub use replay::{ReplayError, replay_run};
+pub use resume::{ResumeOptions, doubts, start_of};

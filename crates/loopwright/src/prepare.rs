@@ -5,6 +5,7 @@ use crate::clock::{self, Clock};
 use crate::execute::Canceller;
 use crate::host::Message;
 use crate::options::RunOptions;
+use crate::resume::Taken;
 use crate::toolbox::Toolbox;
 use loopwright_engine::Recorded;
 use loopwright_interpreter::{Guests, Interpreter};
@@ -61,7 +62,9 @@ pub struct Run {
     pub(crate) clock: Clock,
     pub(crate) sender: Sender<Message>,
     pub(crate) inbox: Receiver<Message>,
-    warnings: Vec<Diagnostic>,
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// A run that goes on.
+    pub(crate) taken: Option<Box<Taken>>,
 }
 
 impl Run {
@@ -102,7 +105,8 @@ impl Run {
             ..Default::default()
         })
         .map_err(|error| error.diagnostic())?;
-        let store = Store::open(&options.data_dir).map_err(|error| error.diagnostic())?;
+        let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
+            .map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
         let now = clock.now();
         let run = clock::run_id(now);
@@ -148,6 +152,7 @@ impl Run {
             sender,
             inbox,
             warnings,
+            taken: None,
         })
     }
 

@@ -159,7 +159,7 @@ impl Driver for Services {
             Work::Approve(request) => {
                 let (approver, asking) = (Arc::clone(&self.approver), Arc::clone(&self.asking));
                 self.run(key, &reporter, true, move |cancelled| {
-                    let _one_at_a_time = locked(&asking);
+                    let _one_at_a_time = (!approver.at_once()).then(|| locked(&asking));
                     match approver.ask(&request, cancelled) {
                         Answer::Given(answer) => Outcome::Done(answer),
                         Answer::Absent => {

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &["host", "protocol", "types"]),
     ("acp", &["host", "protocol", "types"]),
     ("worktrees", &["protocol", "types"]),
+    ("disk", &[]),
     ("fakes", &[]),
     ("interpreter", &["types", "host", "protocol"]),
     ("engine", &["protocol", "schema", "host", "types", "agent"]),
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "simulator",
         &["engine", "host", "interpreter", "program", "protocol", "schema", "subagents", "types"],
     ),
+    ("crash", &["disk", "engine", "host", "journal", "protocol", "simulator", "types"]),
     (
         "loopwright",
         &[

@@ -2,8 +2,8 @@
 //! derived from these, and replay needs nothing else.
 
 use crate::{
-    CallKind, ForkedFrom, Json, Model, Outcome, ProgramText, Progress, Reused, Subagent, Tool,
-    WorktreeReport,
+    CallKind, DecideEntry, ForkedFrom, Json, Model, Outcome, ProgramText, Progress, ResumeEntry,
+    Reused, Subagent, Tool, WorktreeReport,
 };
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
@@ -99,6 +99,8 @@ pub enum Entry {
         guest: GuestId,
         /// Which scope.
         scope: ScopeId,
+        /// When.
+        now: Micros,
         /// Why.
         reason: Reason,
     },
@@ -115,6 +117,15 @@ pub enum Entry {
         guest: GuestId,
         /// As the guest tells it.
         report: Json,
+    },
+    /// A guest was stopped from outside its deterministic limits: the run stops, what was under way stays open.
+    GuestStopped {
+        /// Which guest.
+        guest: GuestId,
+        /// When.
+        now: Micros,
+        /// Why.
+        error: Diagnostic,
     },
     /// A rejection that nothing handled.
     Unhandled {
@@ -143,8 +154,17 @@ pub enum Entry {
         /// When.
         now: Micros,
     },
-    /// The run has ended or waits. The last of a run that was not killed.
+    /// The operator asked the run to wait: what is under way ends, nothing new begins.
+    PauseRequested {
+        /// When.
+        now: Micros,
+    },
+    /// The run has ended or waits. The last of a run that was not killed, unless it was resumed.
     RunFinished(Box<RunFinish>),
+    /// Another process goes on with the run.
+    Resumed(Box<ResumeEntry>),
+    /// A call in doubt was decided.
+    Decided(DecideEntry),
 }
 
 /// A run's inputs.
@@ -215,6 +235,12 @@ pub struct CallEntry {
     pub guest: GuestId,
     /// In which turn: calls of one line and turn are a wave.
     pub turn: TurnId,
+    /// When.
+    #[serde(default)]
+    pub now: Micros,
+    /// When a `sleep()` ends or an approval's deadline passes: these go on while no process serves the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Micros>,
     /// The guest's name for it.
     pub slot: Slot,
     /// Its kind.
@@ -308,6 +334,13 @@ pub struct EndEntry {
     /// When the next attempt is due, if there is one after a wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Micros>,
+    /// The answer that `outcome` finds fault with: it goes back to the subagent.
+    #[serde(
+        default,
+        deserialize_with = "crate::json::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub answer: Option<Json>,
 }
 
 /// A call's final outcome.
@@ -321,6 +354,9 @@ pub struct SettleEntry {
     pub outcome: Outcome,
     /// Attempts made; 0 when nothing was dispatched.
     pub attempts: u32,
+    /// The attempt whose end brought the outcome; absent where something else did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
     /// The subagent type asked last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subagent: Option<String>,
@@ -421,8 +457,43 @@ impl Entry {
             Self::Unhandled { .. } => "unhandled",
             Self::GuestEnded { .. } => "guest_ended",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::PauseRequested { .. } => "pause_requested",
             Self::RunFinished(_) => "run_finished",
+            Self::GuestStopped { .. } => "guest_stopped",
+            Self::Resumed(_) => "resumed",
+            Self::Decided(_) => "decided",
         }
+    }
+
+    /// When it was written, where it says so.
+    pub fn time(&self) -> Option<Micros> {
+        Some(match self {
+            Self::RunStarted(start) => start.now,
+            Self::Turn(turn) => turn.now,
+            Self::Called(call) => call.now,
+            Self::Stepped(step) => step.now,
+            Self::AttemptStarted(start) => start.now,
+            Self::AttemptEnded(end) => end.now,
+            Self::Settled(settled) => settled.now,
+            Self::Logged(log) => log.now,
+            Self::RunFinished(finish) => finish.now,
+            Self::Resumed(resumed) => resumed.now,
+            Self::Decided(decided) => decided.now,
+            Self::ProviderDown { now, .. }
+            | Self::ProviderUp { now, .. }
+            | Self::Dispatched { now, .. }
+            | Self::Progressed { now, .. }
+            | Self::ScopeCancelled { now, .. }
+            | Self::GuestStopped { now, .. }
+            | Self::CancelRequested { now }
+            | Self::PauseRequested { now } => *now,
+            Self::GuestStarted { .. }
+            | Self::Phase { .. }
+            | Self::Dropped { .. }
+            | Self::Coverage { .. }
+            | Self::Unhandled { .. }
+            | Self::GuestEnded { .. } => return None,
+        })
     }
 
     /// The serialised form.

@@ -12,6 +12,20 @@ pub enum Event {
         /// The host's clock.
         now: Micros,
     },
+    /// Another process goes on with the run; the first event of an engine that was restored.
+    Resumed {
+        /// The host's clock.
+        now: Micros,
+    },
+    /// A call in doubt was decided. Ignored where the call is not in doubt.
+    Decided {
+        /// The call.
+        call: CallId,
+        /// How.
+        decision: crate::Decision,
+        /// The host's clock.
+        now: Micros,
+    },
     /// A guest ran a turn; the answer to [`crate::Command::Turn`].
     Turned {
         /// Which guest.
@@ -61,6 +75,11 @@ pub enum Event {
     },
     /// The operator wants the run to end.
     CancelRequested {
+        /// The host's clock.
+        now: Micros,
+    },
+    /// The operator wants the run to wait: what is under way may end, nothing new begins.
+    PauseRequested {
         /// The host's clock.
         now: Micros,
     },

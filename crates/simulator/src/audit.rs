@@ -51,7 +51,7 @@ impl Gathered {
     }
 
     fn take(&mut self, entry: &Entry) {
-        if let Some(now) = time(entry) {
+        if let Some(now) = entry.time() {
             let last = self.clock;
             self.demand(now >= last, || format!("`{}` goes back in time", entry.kind()));
             self.clock = now;
@@ -125,9 +125,11 @@ impl Gathered {
         distinct.dedup();
         let once = distinct.len() == self.delivered.len();
         self.demand(once, || "a call was delivered twice".to_owned());
-        let settled = self.settled.len() == self.calls.len() || status == RunStatus::Parked;
+        let stopped = status.waits() || status == RunStatus::Cancelled || finish.external;
+        let settled = self.settled.len() == self.calls.len() || stopped;
         self.demand(settled, || "a call has no outcome at the end of the run".to_owned());
-        let running: Vec<_> = books.executions.iter().filter(|one| one.ended.is_none()).collect();
+        let running: Vec<_> =
+            books.executions.iter().filter(|one| one.ended.is_none() && !one.lost).collect();
         self.demand(running.is_empty(), || format!("still under way at the end: {running:?}"));
         let (told, used) = (finish.usage, books.usage());
         self.demand(told == used, || format!("usage told {told:?}, used {used:?}"));
@@ -136,7 +138,7 @@ impl Gathered {
         self.demand(written == used, || format!("usage written {written:?}, used {used:?}"));
         let guests = books.guests_left();
         // The guests of a parked run are the host's to keep: it may put them to sleep.
-        let dropped = guests.is_empty() || status == RunStatus::Parked;
+        let dropped = guests.is_empty() || status.waits();
         self.demand(dropped, || format!("guests never dropped: {guests:?}"));
         let named = [RunStatus::Complete, RunStatus::Degraded].contains(&status);
         self.demand(finish.result.is_some() || !named, || "no result".to_owned());
@@ -162,23 +164,4 @@ fn less(all: Usage, part: Usage) -> Usage {
         cache_write_tokens: all.cache_write_tokens - part.cache_write_tokens,
         usd_micros: all.usd_micros - part.usd_micros,
     }
-}
-
-/// When an entry was written, where it says so.
-fn time(entry: &Entry) -> Option<Micros> {
-    Some(match entry {
-        Entry::RunStarted(start) => start.now,
-        Entry::Turn(turn) => turn.now,
-        Entry::AttemptStarted(start) => start.now,
-        Entry::Stepped(step) => step.now,
-        Entry::Dispatched { now, .. }
-        | Entry::ProviderDown { now, .. }
-        | Entry::ProviderUp { now, .. } => *now,
-        Entry::Progressed { now, .. } | Entry::CancelRequested { now } => *now,
-        Entry::AttemptEnded(end) => end.now,
-        Entry::Settled(settled) => settled.now,
-        Entry::Logged(log) => log.now,
-        Entry::RunFinished(finish) => finish.now,
-        _ => return None,
-    })
 }

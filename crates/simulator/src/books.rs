@@ -2,8 +2,8 @@
 //! so that the one can be held against the other. Every promise of the engine that can be seen from
 //! outside is checked here, always.
 
-use loopwright_protocol::{Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work};
-use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros, RunStatus, Slot, Usage};
+use loopwright_protocol::{Decision, Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work};
+use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros, Reason, RunStatus, Slot, Usage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// One attempt as the world saw it.
@@ -25,6 +25,10 @@ pub struct Execution {
     pub ended: Option<(Micros, Outcome)>,
     /// What it used, as first reported.
     pub usage: Usage,
+    /// What it may do to the world.
+    pub effects: Effects,
+    /// Its process died before its end was on the disk.
+    pub lost: bool,
 }
 
 /// How many attempts were under way at once.
@@ -50,8 +54,8 @@ struct Caps {
     run: usize,
     provider: usize,
     subagents: HashMap<String, (String, usize)>,
-    /// Tools whose calls may change something.
-    effects: HashSet<String>,
+    /// Tools and subagent types that may change something.
+    effects: HashMap<String, Effects>,
 }
 
 /// The books of one run.
@@ -81,6 +85,10 @@ pub struct Books {
     steps: HashMap<CallId, CallId>,
     /// Requests to models under way, each with its provider.
     requests: HashMap<(CallId, Attempt), String>,
+    /// Calls whose effect may have happened without anybody knowing.
+    doubtful: HashSet<CallId>,
+    /// Calls that a person had repeated.
+    decided: HashSet<CallId>,
 }
 
 impl Books {
@@ -98,8 +106,9 @@ impl Books {
             effects: start
                 .tools
                 .iter()
-                .filter(|tool| tool.effects != Effects::None)
-                .map(|tool| tool.name.clone())
+                .map(|tool| (tool.name.clone(), tool.effects))
+                .chain(start.subagents.iter().map(|kind| (kind.name.clone(), kind.effects)))
+                .filter(|(_, effects)| *effects != Effects::None)
                 .collect(),
         };
         Self {
@@ -125,14 +134,65 @@ impl Books {
             guests: BTreeSet::new(),
             steps: HashMap::new(),
             requests: HashMap::new(),
+            doubtful: HashSet::new(),
+            decided: HashSet::new(),
         }
     }
 
-    /// Everything used, whatever became of it.
+    /// Everything used that anybody was told of, whatever became of it.
     pub fn usage(&self) -> Usage {
         let mut all = Usage::default();
-        self.executions.iter().for_each(|execution| all.add(execution.usage));
+        let told = self.executions.iter().filter(|execution| !execution.lost);
+        told.for_each(|execution| all.add(execution.usage));
         all
+    }
+
+    /// The process died with these entries on the disk, or the run waits with them: the next one knows only them.
+    pub(crate) fn process_ended(&mut self, entries: &[Entry]) {
+        let durable = entries.len() as u64;
+        (self.appended, self.durable) = (durable, durable);
+        (self.broken, self.finished) = (false, false);
+        self.intents.retain(|_, number| *number < durable);
+        self.settled.retain(|_, number| *number < durable);
+        let mut ends = HashSet::new();
+        for entry in entries {
+            match entry {
+                Entry::AttemptEnded(end) => ends.insert((end.call, end.attempt)),
+                Entry::Settled(end) => end.attempt.is_some_and(|it| ends.insert((end.call, it))),
+                Entry::GuestStarted { call, .. } => ends.insert((*call, Attempt(0))),
+                _ => false,
+            };
+        }
+        for one in &mut self.executions {
+            let known = ends.contains(&(one.call, one.attempt))
+                || one.served_by == WORKFLOW && ends.contains(&(one.call, Attempt(0)));
+            one.lost |= !known;
+            if one.lost {
+                self.index.remove(&(one.call, one.attempt));
+            }
+            let cut_off = match &one.ended {
+                Some((_, Outcome::Failed(failure))) => {
+                    failure.reason == Reason::Cancelled && failure.sent
+                }
+                _ => false,
+            };
+            let open = !self.settled.contains_key(&one.call);
+            if open && (one.lost || cut_off) && one.effects != Effects::None {
+                self.doubtful.insert(one.call);
+            }
+        }
+        self.slots.clear();
+        self.delivered.clear();
+        self.guests.clear();
+        self.requests.clear();
+        self.load = Load::default();
+    }
+
+    /// The next process reads an entry.
+    pub(crate) fn reads(&mut self, entry: &Entry) {
+        if let Entry::Called(call) = entry {
+            self.slots.insert((call.guest, call.slot), call.call);
+        }
     }
 
     /// The attempts of one call.
@@ -171,6 +231,10 @@ impl Books {
                 self.steps.insert(step.call, step.task);
             }
             Entry::RunFinished(_) => self.finished = true,
+            Entry::Decided(decided) if decided.decision == Decision::Repeat => {
+                self.doubtful.remove(&decided.call);
+                self.decided.insert(decided.call);
+            }
             _ => {}
         }
     }
@@ -201,7 +265,11 @@ impl Books {
         self.demand(wanted, || format!("{name} dispatched after its task was settled"));
         let healthy = !self.broken;
         self.demand(healthy, || format!("{name} dispatched after a failed sync"));
+        let known = !self.doubtful.contains(&key.0);
+        self.demand(known, || format!("{name} repeats what may have had its effect"));
         let (served_by, asked) = served_by(&dispatch.work);
+        let doer = if served_by == TOOL { &asked } else { &served_by };
+        let effects = self.caps.effects.get(doer).copied().unwrap_or(Effects::None);
         self.executions.push(Execution {
             call: key.0,
             attempt: key.1,
@@ -211,12 +279,16 @@ impl Books {
             cancelled: None,
             ended: None,
             usage: Usage::default(),
+            effects,
+            lost: false,
         });
         match &dispatch.work {
             Work::Task(task) => self.begin_task(&task.subagent),
             Work::Model(request) => self.begin_request(key, &request.model),
             Work::Tool { name: tool, .. } => {
-                let once = key.1.0 == 1 || !self.caps.effects.contains(tool);
+                let once = !self.caps.effects.contains_key(tool)
+                    || self.decided.contains(&key.0)
+                    || self.of(key.0).count() == 1;
                 self.demand(once, || format!("{name}: an effect of `{tool}` is repeated"));
                 self.load.tools += 1;
                 self.peak.tools = self.peak.tools.max(self.load.tools);
@@ -339,13 +411,14 @@ impl Books {
 }
 
 const TOOL: &str = "tool";
+const WORKFLOW: &str = "workflow";
 
 fn served_by(work: &Work) -> (String, String) {
     match work {
         Work::Task(task) => (task.subagent.clone(), task.prompt.clone()),
         Work::Tool { name, .. } => (TOOL.to_owned(), name.clone()),
         Work::Approve(approve) => ("approve".to_owned(), approve.question.clone()),
-        Work::LoadProgram { name } => ("workflow".to_owned(), name.clone()),
+        Work::LoadProgram { name } => (WORKFLOW.to_owned(), name.clone()),
         Work::Model(request) => (request.model.clone(), "model".to_owned()),
         Work::ResolveModel { name } => ("resolve".to_owned(), name.clone()),
         Work::Worktree(_) => ("worktree".to_owned(), String::new()),

@@ -46,6 +46,12 @@ struct Running {
     on_cancel: OnCancel,
 }
 
+/// What outlives a process: how subagents behave, which programs are saved.
+pub(crate) struct World {
+    pub plans: Box<dyn Plans>,
+    pub programs: HashMap<String, ProgramText>,
+}
+
 /// A host for one run; see the crate's documentation. Implements the same traits as a real one.
 pub struct SimHost {
     now: Micros,
@@ -56,6 +62,8 @@ pub struct SimHost {
     setup: Setup,
     entries: Vec<Entry>,
     durable: u64,
+    /// The process dies when so many entries are durable.
+    crash_at: Option<u64>,
     syncs: u64,
     syncing: bool,
     running: HashMap<(CallId, Attempt), Running>,
@@ -69,10 +77,12 @@ impl SimHost {
     pub(crate) fn new(
         now: Micros,
         setup: Setup,
-        plans: Box<dyn Plans>,
-        programs: HashMap<String, ProgramText>,
+        world: World,
+        entries: Vec<Entry>,
         books: Rc<RefCell<Books>>,
     ) -> Self {
+        let World { plans, programs } = world;
+        let durable = entries.len() as u64;
         let mut host = Self {
             now,
             calendar: Queue::new(),
@@ -80,8 +90,9 @@ impl SimHost {
             plans,
             programs,
             setup,
-            entries: Vec::new(),
-            durable: 0,
+            entries,
+            durable,
+            crash_at: None,
             syncs: 0,
             syncing: false,
             running: HashMap::new(),
@@ -101,9 +112,16 @@ impl SimHost {
         self.now
     }
 
-    /// All entries written, how many of them are durable, and what stopped the host, if anything did.
-    pub(crate) fn into_journal(self) -> (Vec<Entry>, u64, Option<Stopped>) {
-        (self.entries, self.durable, self.stopped)
+    /// Lets the process die when so many entries are durable, and no more.
+    pub(crate) fn crash_at(&mut self, count: Option<u64>) {
+        self.crash_at = count;
+    }
+
+    /// All entries written, how many of them are durable, what stopped the host, if anything did, and the world it
+    /// ran in.
+    pub(crate) fn into_journal(self) -> (Vec<Entry>, u64, Option<Stopped>, World) {
+        let world = World { plans: self.plans, programs: self.programs };
+        (self.entries, self.durable, self.stopped, world)
     }
 
     fn faults(&self) -> &Faults {
@@ -211,6 +229,10 @@ impl SimHost {
                     return Err(self.stop(Stopped::SyncFailed { number: self.syncs }));
                 }
                 self.syncing = false;
+                if let Some(last) = self.crash_at.filter(|last| *last <= count) {
+                    self.durable = last.max(self.durable);
+                    return Err(self.stop(Stopped::Crashed { entries: self.durable }));
+                }
                 self.durable = count;
                 self.books.borrow_mut().synced(count);
                 self.sync();

@@ -14,6 +14,7 @@
 
 mod audit; // what must be true of a whole journal
 mod books; // the simulator's own record of a run
+mod crash; // processes that die, and those that go on
 mod guests; // guests made of steps
 mod host; // virtual clock, journal in memory, mock subagents
 mod mock; // the mock subagent as plans
@@ -27,11 +28,13 @@ mod walk; // a script under way
 mod watch; // guests whose deliveries go through the books
 
 pub use books::{Books, Execution, Load};
+pub use crash::Crashes;
 pub use guests::{ScriptedGuests, program};
 pub use host::SimHost;
 pub use mock::MockPlans;
 pub use pen::Pen;
 pub use plan::{Latency, OnCancel, Plan, Plans, echo};
+pub use queue::Queue;
 pub use random::Random;
 pub use script::Step;
 pub use simulation::{Faults, START, Setup, Simulated, Simulation, Stopped, subagent};

@@ -32,12 +32,19 @@ impl<T> Ord for Slot<T> {
 
 /// Ordered by time, then by tie-break, then by insertion.
 #[derive(Debug)]
-pub(crate) struct Queue<T> {
+pub struct Queue<T> {
     heap: BinaryHeap<Reverse<Slot<T>>>,
     pushed: u64,
 }
 
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Queue<T> {
+    /// Empty.
     pub fn new() -> Self {
         Self { heap: BinaryHeap::new(), pushed: 0 }
     }

@@ -1,16 +1,17 @@
 //! One simulated run: what goes in, what came out.
 
 use crate::books::Books;
+use crate::host::World;
 use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
 use crate::{Random, SimHost, audit};
 use loopwright_engine::{Engine, Recorded, Verdict, drive};
 use loopwright_host::Guests;
 use loopwright_protocol::{
-    Dispatch, Entry, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
+    Dispatch, Entry, ForkedFrom, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
 };
 use loopwright_types::{
-    CallId, Digest, Effects, GuestId, Micros, RunId, RunStatus, Settings, Usage,
+    CallId, Diagnostic, Digest, Effects, GuestId, Micros, RunId, RunStatus, Settings, Usage,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -77,6 +78,12 @@ pub enum Stopped {
         /// Counted from 1.
         number: u64,
     },
+    /// The process died when so many entries were durable.
+    #[error("the process died after `{entries}` entries")]
+    Crashed {
+        /// Durable entries.
+        entries: u64,
+    },
     /// The fault plan refused this entry.
     #[error("entry `{number}` cannot be appended")]
     AppendFailed {
@@ -93,9 +100,9 @@ pub struct Simulation {
     pub setup: Setup,
     /// Virtual time per call of the interpreter's calibration.
     pub gas_per_ms: u64,
-    plans: Box<dyn Plans>,
-    programs: HashMap<String, ProgramText>,
-    past: Option<Recorded>,
+    pub(crate) plans: Box<dyn Plans>,
+    pub(crate) programs: HashMap<String, ProgramText>,
+    pub(crate) past: Option<Recorded>,
 }
 
 /// What a simulated run left behind.
@@ -205,6 +212,13 @@ impl Simulation {
     /// Takes outcomes over from a recorded run.
     #[must_use]
     pub fn past(mut self, past: Recorded) -> Self {
+        self.start.from = Some(Box::new(ForkedFrom {
+            run: past.run().clone(),
+            at: None,
+            edited: false,
+            reuse_effects: false,
+            stale: Vec::new(),
+        }));
         self.past = Some(past);
         self
     }
@@ -216,7 +230,8 @@ impl Simulation {
     pub fn forecast(self, guests: &mut dyn Guests, changed: bool) -> Vec<(CallId, Verdict)> {
         let (past, now) = (self.past.expect("a fork has a past"), self.start.now);
         let books = Rc::new(RefCell::new(Books::new(&self.start)));
-        let mut host = SimHost::new(now, self.setup, self.plans, self.programs, books);
+        let world = World { plans: self.plans, programs: self.programs };
+        let mut host = SimHost::new(now, self.setup, world, Vec::new(), books);
         let mut engine = Engine::new(self.start, self.gas_per_ms).forecasting(past, &[], changed);
         // It parks or deadlocks where an answer is not to be had: the rest is not forecast.
         let _ = drive(&mut engine, &mut host, guests, now, &mut |_| {});
@@ -231,7 +246,8 @@ impl Simulation {
         let (seed, now) = (self.setup.seed, self.start.now);
         let books = Rc::new(RefCell::new(Books::new(&self.start)));
         let kept = Rc::clone(&books);
-        let mut host = SimHost::new(now, self.setup, self.plans, self.programs, kept);
+        let world = World { plans: self.plans, programs: self.programs };
+        let mut host = SimHost::new(now, self.setup, world, Vec::new(), kept);
         let mut engine = Engine::new(self.start, self.gas_per_ms);
         if let Some(past) = self.past {
             engine = engine.with_past(past);
@@ -240,18 +256,33 @@ impl Simulation {
         let ended = drive(&mut engine, &mut host, &mut watched, now, &mut |_| {});
         drop(watched);
         let elapsed = host.now().since(now);
-        let (entries, durable, stopped) = host.into_journal();
+        let (entries, durable, stopped, _) = host.into_journal();
+        let ended = ended.map(|ended| ended.status);
+        let books = Rc::into_inner(books).expect("host and guests are gone").into_inner();
+        Simulated::checked(seed, ended, stopped, (entries, durable), books, elapsed)
+    }
+}
+
+impl Simulated {
+    /// What a run left behind, held against the books.
+    pub(crate) fn checked(
+        seed: u64,
+        ended: Result<RunStatus, Diagnostic>,
+        stopped: Option<Stopped>,
+        (entries, durable): (Vec<Entry>, u64),
+        mut books: Books,
+        elapsed: Micros,
+    ) -> Self {
         let ended = match (ended, stopped) {
             (_, Some(stopped)) => Err(stopped),
-            (Ok(ended), None) => Ok(ended.status),
+            (Ok(status), None) => Ok(status),
             (Err(error), None) => unreachable!("only the host's own stops are errors: {error}"),
         };
-        let mut books = Rc::into_inner(books).expect("host and guests are gone").into_inner();
         let violations = audit::audit(&entries, &books, ended.as_ref().ok().copied());
         books.violations.extend(violations);
         let violations = books.violations.join("\n  ");
         assert!(violations.is_empty(), "seed {seed}: broken promises:\n  {violations}");
-        Simulated { ended, entries, durable, books, elapsed }
+        Self { ended, entries, durable, books, elapsed }
     }
 }
 

@@ -5,11 +5,13 @@
 mod answer; // the last line of output
 mod attempt; // one process from start to end
 mod guard; // ends commands whose host was killed
+mod orphans; // commands that outlived their host
 mod output; // lines of progress, tail of standard error
 mod process; // process groups, signals, limits
 mod request; // what a command reads
 mod spawn; // how a command is started
 
+pub use orphans::{Orphan, end_orphans};
 pub use process::Signal;
 
 use crate::definition::Definition;

@@ -8,7 +8,7 @@ mod mock; // the driver that makes answers up
 mod registry; // all definitions in reach, good and broken
 mod text; // text from outside made fit to be shown
 
-pub use command::Signal;
+pub use command::{Orphan, Signal, end_orphans};
 pub use definition::{
     AcpOptions, CommandLine, Definition, GENERAL_PURPOSE, MockOptions, MockStep, Runner, Variable,
 };

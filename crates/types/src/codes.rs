@@ -97,6 +97,7 @@ codes! {
     512 UNSUPPORTED "an option or call that this version does not support";
     513 APPROVAL_REJECTED "nobody approved";
     514 CALL_LIMIT "the run's limit on calls was reached";
+    516 IN_DOUBT "a call was sent and nothing is known of its result";
     520 FORK_AT_UNKNOWN "a run has no such task to fork at";
     521 FORK_EFFECTS "a fork would repeat what has effects";
     // 06xx: subagents.
@@ -134,6 +135,12 @@ codes! {
     810 RUN_EXISTS "a run is already recorded";
     811 EXPORT_DAMAGED "an exported run is damaged";
     812 EXPORT_FILE "the file of an exported run cannot be used";
+    813 RUN_NOT_LIVE "no process executes a run";
+    814 QUESTION_UNKNOWN "a run does not wait for this answer";
+    815 ANSWER_UNFIT "an answer does not fit its question";
+    816 DETACH_FAILED "a run could not be started in the background";
+    817 WORKSPACE_GONE "a recorded run's workspace is gone";
+    818 DEFINITION_CHANGED "something that a recorded run uses has changed";
     // 09xx: command line and settings.
     901 SETTING_UNKNOWN "a setting is not known";
     902 SETTING_INVALID "a setting's value does not fit";

@@ -38,6 +38,17 @@ impl Usage {
         self.usd_micros = self.usd_micros.saturating_add(other.usd_micros);
     }
 
+    /// What is left of this without the other; `None` where the other has more of anything.
+    pub fn less(self, other: Self) -> Option<Self> {
+        Some(Self {
+            input_tokens: self.input_tokens.checked_sub(other.input_tokens)?,
+            output_tokens: self.output_tokens.checked_sub(other.output_tokens)?,
+            cache_read_tokens: self.cache_read_tokens.checked_sub(other.cache_read_tokens)?,
+            cache_write_tokens: self.cache_write_tokens.checked_sub(other.cache_write_tokens)?,
+            usd_micros: self.usd_micros.checked_sub(other.usd_micros)?,
+        })
+    }
+
     /// Input and output tokens together.
     pub fn tokens(self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
@@ -78,6 +89,8 @@ pub enum RunStatus {
     Failed,
     /// Waits for something outside: a raised ceiling, a person.
     Parked,
+    /// Stopped for a while on request: what was under way was let finish, nothing new was begun.
+    Paused,
     /// Stopped on request.
     Cancelled,
 }
@@ -91,8 +104,14 @@ impl RunStatus {
             Self::Degraded => "degraded",
             Self::Failed => "failed",
             Self::Parked => "parked",
+            Self::Paused => "paused",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether the run waits for something or somebody and goes on when it is resumed.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Parked | Self::Paused)
     }
 
     /// The command line's exit code for a run that ended this way.
@@ -101,7 +120,7 @@ impl RunStatus {
             Self::Complete => 0,
             Self::Failed | Self::Running => 1,
             Self::Degraded => 3,
-            Self::Parked => 4,
+            Self::Parked | Self::Paused => 4,
             Self::Cancelled => 130,
         }
     }

@@ -1,6 +1,6 @@
 //! What a fork is given.
 
-use super::{InDataDir, WithSettings};
+use super::{InDataDir, Watch, WithSettings};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
@@ -39,12 +39,9 @@ pub struct Fork {
     /// Ask nothing before spending, and repeat effects.
     #[arg(long, short)]
     pub yes: bool,
-    /// With `--plan` print one JSON object; else stream events, the plan being the first.
-    #[arg(long)]
-    pub json: bool,
-    /// Show errors only.
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// What is seen of it. With `--plan`, `--json` prints one object; else the plan is the first event.
+    #[command(flatten)]
+    pub watch: Watch,
     /// Another workspace.
     #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,

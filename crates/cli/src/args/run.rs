@@ -21,16 +21,30 @@ pub struct Run {
     /// Settings.
     #[command(flatten)]
     pub settings: WithSettings,
-    /// Stream events to standard output, one JSON object a line; the last one holds `runId`, `status`, `result`.
-    #[arg(long)]
-    pub json: bool,
-    /// Show errors only.
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// What is seen of it.
+    #[command(flatten)]
+    pub watch: Watch,
     /// The workspace.
     #[command(flatten)]
     pub workspace: InWorkspace,
     /// The data directory.
     #[command(flatten)]
     pub data_dir: InDataDir,
+}
+
+/// What is seen of a run.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Watch {
+    /// Stream events to standard output, one JSON object a line; the last one holds `runId`, `status`, `result`.
+    #[arg(long)]
+    pub json: bool,
+    /// Show errors only.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Go on in the background and print the run's id; `wait`, `show`, `pause` and `cancel` reach it from any terminal.
+    #[arg(long)]
+    pub detach: bool,
+    /// What `--detach` starts.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub detached: bool,
 }

@@ -4,12 +4,12 @@ mod confirm; // a question before anything is spent
 mod json; // the plan as JSON
 mod table; // the plan as a table
 
-use super::run::{arguments, go};
+use super::detach;
+use super::run::{arguments, watched};
 use super::runs::open;
 use crate::args;
 use crate::failure::Failure;
 use crate::place::{absolute, cache_dir, data_dir};
-use crate::progress::Progress;
 use crate::settings::resolve;
 use crate::terminal::Terminal;
 use loopwright::protocol::Entry;
@@ -22,11 +22,16 @@ use std::path::PathBuf;
 /// # Errors
 /// When the fork cannot begin or is not confirmed, or its journal cannot be written.
 pub fn fork(terminal: &Terminal, args: args::Fork) -> Result<u8, Failure> {
-    let (plan_only, json, quiet, yes) = (args.plan, args.json, args.quiet, args.yes);
+    let (plan_only, yes, watch) = (args.plan, args.yes, args.watch);
+    let typed = args.data_dir.data_dir.clone();
     let fork = prepare(terminal, args)?;
-    if json {
+    if watch.detached {
+        // What is there to be seen and asked was so before this process was started.
+        return watched(terminal, watch, typed.as_deref(), || Ok(fork.into_run()));
+    }
+    if watch.json && (plan_only || !watch.detach) {
         terminal.out(&(json::plan(fork.plan()) + "\n"))?;
-    } else if !quiet || plan_only {
+    } else if !watch.quiet || plan_only {
         let (paint, columns) = (terminal.paint_err(), terminal.columns_err());
         terminal.tell(&table::plan(fork.plan(), paint, columns));
     }
@@ -37,8 +42,10 @@ pub fn fork(terminal: &Terminal, args: args::Fork) -> Result<u8, Failure> {
         terminal.tell("nothing was run");
         return Ok(0);
     }
-    let progress = Progress::start(terminal, json, quiet);
-    go(terminal, &progress, || Ok(fork.into_run()))
+    if watch.detach {
+        return detach::start(terminal, typed.as_deref(), watch.json);
+    }
+    watched(terminal, watch, typed.as_deref(), || Ok(fork.into_run()))
 }
 
 /// Whether to go on: somebody at a terminal is asked before anything is spent. Where nobody is, money may be spent, as

@@ -91,13 +91,17 @@ impl<'a> From<&'a RunRow> for RowOut<'a> {
 /// When the journal cannot be read.
 pub fn runs(terminal: &Terminal, args: &Runs) -> Result<u8, Failure> {
     let store = open(terminal, args.data_dir.data_dir.as_deref())?;
-    let rows = store.runs(args.limit).map_err(|error| error.diagnostic())?;
+    let listing = store.list(args.limit).map_err(|error| error.diagnostic())?;
+    for damage in &listing.damage {
+        terminal.tell(&draw(terminal, &damage.diagnostic(), None, Severity::Warning));
+    }
+    let rows = listing.rows;
     if args.json {
         let rows: Vec<RowOut<'_>> = rows.iter().map(RowOut::from).collect();
         let text = serde_json::to_string(&rows).expect("rows have text keys only");
         return terminal.out(&format!("{}\n", escape_json(&text))).map(|()| 0);
     }
-    if rows.is_empty() {
+    if rows.is_empty() && listing.damage.is_empty() {
         terminal.tell("no runs yet: `loopwright run <program>` makes the first one");
         return Ok(0);
     }

@@ -73,6 +73,8 @@ impl Frame<'_> {
         let spinner = format!("{} ", self.spinner);
         let cancelling = if self.view.cancel_requested() {
             "  cancelling, Ctrl-C again ends at once"
+        } else if self.view.pause_requested() {
+            "  pausing, what is under way ends first"
         } else if self.view.is_parked() {
             "  parked"
         } else {
@@ -104,7 +106,7 @@ impl Frame<'_> {
             (&failed, failed_colour),
             (second_tokens, Paint::dim),
         ];
-        if narrow || self.view.cancel_requested() {
+        if narrow || self.view.cancel_requested() || self.view.pause_requested() {
             self.row(&first);
             self.row(&second);
         } else {

@@ -61,6 +61,8 @@ pub fn called(call: u32) -> Entry {
         call: CallId(call),
         guest: GuestId(0),
         turn: TurnId(call / 32),
+        now: Micros::default(),
+        due: None,
         slot: Slot(call),
         kind: CallKind::Task,
         bits: 0,
@@ -93,6 +95,7 @@ pub fn settled(call: u32, fallback: bool) -> Entry {
         now: Micros(3_000_000),
         outcome: Outcome::Done(Json::of(&answer)),
         attempts: 1,
+        attempt: None,
         usage: Usage { input_tokens: 120, output_tokens: 30, usd_micros: 5, ..Usage::default() },
         started: Some(Micros(2_000_000)),
         fallback,
@@ -111,6 +114,7 @@ pub fn failed(call: u32) -> Entry {
         now: Micros(3_000_000),
         outcome: Outcome::Failed(failure),
         attempts: 3,
+        attempt: None,
         usage: Usage::default(),
         started: Some(Micros(2_000_000)),
         fallback: false,
@@ -130,6 +134,7 @@ pub fn ended(call: u32) -> Entry {
         outcome: Outcome::Done(Json::null()),
         usage: Usage::default(),
         retry_at: None,
+        answer: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The JSON form of one entry, as `run --json` streams it. Names are public and stable.
 
 use super::json::{ErrorOut, FailureOut, Salvage, UsageOut, to_line};
+use super::resumed::word;
 use super::reused::ReusedOut;
 use super::{CallStatus, RunView, preview_text, timestamp};
 use loopwright_protocol::{
@@ -66,6 +67,10 @@ struct Out<'a> {
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +141,26 @@ pub fn event_json(view: &RunView, entry: &Entry) -> Option<String> {
         Entry::CancelRequested { now } => {
             Out { at: Some(timestamp(*now)), ..named("cancel.requested") }
         }
+        Entry::PauseRequested { now } => {
+            Out { at: Some(timestamp(*now)), ..named("pause.requested") }
+        }
+        Entry::GuestStopped { guest, now, error } => Out {
+            guest: Some(guest.0),
+            at: Some(timestamp(*now)),
+            error: Some(error.into()),
+            ..named("guest.stopped")
+        },
+        Entry::Resumed(resumed) => Out {
+            at: Some(timestamp(resumed.now)),
+            version: Some(&resumed.version),
+            lost: Some(resumed.lost.len()),
+            run_id: view.header().map(|header| &header.run),
+            ..named("run.resumed")
+        },
+        Entry::Decided(decided) => Out {
+            decision: Some(word(&decided.decision)),
+            ..call_out(view, decided.call, "decided", Some(decided.now))
+        },
         Entry::ProviderDown { now, provider, failure } => {
             Out { failure: Some(failure.into()), ..provider_out(view, provider, "down", *now) }
         }

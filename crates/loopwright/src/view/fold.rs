@@ -84,7 +84,14 @@ impl RunView {
                 self.tick(*now);
                 self.cancel_requested = true;
             }
+            Entry::PauseRequested { now } => {
+                self.tick(*now);
+                self.pause_requested = true;
+            }
             Entry::RunFinished(finish) => self.run_finished(finish),
+            Entry::GuestStopped { now, .. } => self.tick(*now),
+            Entry::Resumed(resumed) => self.resumed(resumed),
+            Entry::Decided(decided) => self.decided(decided),
         }
     }
 
@@ -243,14 +250,17 @@ impl RunView {
 
     fn run_finished(&mut self, entry: &RunFinish) {
         self.tick(entry.now);
-        if entry.status != RunStatus::Parked {
+        if !entry.status.waits() {
             let open =
                 self.open_groups.iter().flat_map(|group| &self.groups[*group as usize].calls);
             let open: Vec<CallId> = open.copied().filter(|call| self.is_open(*call)).collect();
             for call in open {
                 self.shift(call, CallStatus::Cancelled);
             }
-            self.drop_steps();
+            // A run that may go on finds its steps again.
+            if entry.status != RunStatus::Cancelled && !entry.external {
+                self.drop_steps();
+            }
         }
         self.usage = entry.usage;
         self.finish = Some(Box::new(FinishView {

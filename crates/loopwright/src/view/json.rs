@@ -345,6 +345,12 @@ struct RunOut<'a> {
     id: &'a RunId,
     status: RunStatus,
     interrupted: bool,
+    #[serde(skip_serializing_if = "is_none")]
+    resumes: u32,
+    #[serde(skip_serializing_if = "is_none")]
+    repeated: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pause_requested: bool,
     program: &'a str,
     digest: String,
     workspace: &'a str,
@@ -377,6 +383,11 @@ struct RunOut<'a> {
     result: Option<&'a Json>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
 /// The whole run: `show --json`. Nothing for a run whose first entry is not there; `interrupted` says that
 /// the process that ran it is gone.
 pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
@@ -387,6 +398,9 @@ pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
         id: &header.run,
         status: view.status(),
         interrupted,
+        resumes: view.resumes(),
+        repeated: view.repeated(),
+        pause_requested: view.pause_requested() && view.finish().is_none(),
         program: &header.program,
         digest: header.digest.to_string(),
         workspace: &header.workspace,

@@ -1,5 +1,6 @@
 //! One plain line per event, for pipes, logs and screen readers.
 
+use super::resumed::{lost_words, word};
 use super::step::StepState;
 use super::text::escape;
 use super::{CallView, Paint, RunView, duration, figure, money, timestamp, wait};
@@ -46,6 +47,15 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
             paint.yellow(&escape(view.problems().last()?))
         }
         Entry::CancelRequested { .. } => "cancelling".to_owned(),
+        Entry::PauseRequested { .. } => "pausing: what is under way ends first".to_owned(),
+        Entry::Resumed(resumed) => {
+            let name = view.header().map(|header| header.run.to_string()).unwrap_or_default();
+            format!("run {name} goes on: {}", lost_words(resumed))
+        }
+        Entry::Decided(decided) => {
+            let call = view.call(decided.call).map_or("call", CallView::word);
+            format!("{call} {} decided: {}", decided.call, word(&decided.decision))
+        }
         Entry::RunFinished(_) => finished(view, paint),
         _ => return None,
     })

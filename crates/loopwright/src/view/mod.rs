@@ -13,6 +13,7 @@ mod line; // the plain line of one entry
 mod moves; // what becomes of calls
 mod outage; // providers that are down
 mod preview; // short forms of long texts
+mod resumed; // a run that went on in another process
 mod reused; // what a fork took over
 mod run; // the whole run
 mod step; // what subagents do

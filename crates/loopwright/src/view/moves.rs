@@ -75,6 +75,7 @@ impl RunView {
     }
 
     pub(super) fn went_out(&mut self, call: CallId, attempt: Attempt, now: Micros) {
+        self.repeats(call);
         if self.step_started(call, attempt, now) || !self.is_open(call) {
             return;
         }

@@ -41,6 +41,10 @@ pub struct RunView {
     pub(super) problem_count: u64,
     pub(super) coverage: Option<Json>,
     pub(super) cancel_requested: bool,
+    pub(super) pause_requested: bool,
+    pub(super) resumes: u32,
+    pub(super) repeated: u32,
+    pub(super) lost: BTreeSet<CallId>,
     pub(super) finish: Option<Box<FinishView>>,
     pub(super) now: Micros,
     pub(super) brief: Option<CallId>,
@@ -242,6 +246,11 @@ impl RunView {
     /// Whether the operator asked for the end.
     pub fn cancel_requested(&self) -> bool {
         self.cancel_requested
+    }
+
+    /// Whether the operator asked the run to wait.
+    pub fn pause_requested(&self) -> bool {
+        self.pause_requested
     }
 
     /// The latest time any entry told.

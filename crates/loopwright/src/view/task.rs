@@ -3,6 +3,7 @@
 
 use super::call::loop_words;
 use super::cost::{Models, came_back_tokens, less, usage};
+use super::resumed::LOST;
 use super::task_json::task_json;
 use super::text::{escape, escape_lines};
 use super::transcript::transcript;
@@ -134,6 +135,14 @@ impl TaskDetail {
                     attempt.retry_at = end.retry_at;
                     attempt.outcome = Some(end.outcome.clone());
                     attempt.usage = end.usage;
+                }
+            }
+            Entry::Resumed(resumed) => {
+                for (call, attempt) in &resumed.lost {
+                    if let Some(attempt) = self.attempt(*call, *attempt) {
+                        attempt.ended = Some(resumed.now);
+                        attempt.messages.push(LOST.to_owned());
+                    }
                 }
             }
             Entry::Settled(settle) => {

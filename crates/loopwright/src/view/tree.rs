@@ -124,6 +124,9 @@ impl Writer {
         if let Some(words) = view.cache().words() {
             self.words("cache", &words, Paint::plain);
         }
+        if let Some(words) = view.resumed_words() {
+            self.words("resumed", &words, Paint::plain);
+        }
         self.outages(view);
     }
 
@@ -248,7 +251,7 @@ impl Writer {
         let Some(finish) = view.finish() else { return };
         if let Some(error) = &finish.error {
             self.blank();
-            let head = if finish.status == RunStatus::Parked { "waits" } else { "error" };
+            let head = if finish.status.waits() { "waits" } else { "error" };
             let place = error.location.as_ref().map_or(String::new(), |at| {
                 format!(" at {}:{}:{}", at.file, at.position.line, at.position.column)
             });
@@ -341,6 +344,8 @@ fn status_colour(status: RunStatus) -> fn(Paint, &str) -> String {
         RunStatus::Complete => Paint::green,
         RunStatus::Failed => Paint::red,
         RunStatus::Running => Paint::cyan,
-        RunStatus::Degraded | RunStatus::Parked | RunStatus::Cancelled => Paint::yellow,
+        RunStatus::Degraded | RunStatus::Parked | RunStatus::Paused | RunStatus::Cancelled => {
+            Paint::yellow
+        }
     }
 }

@@ -4,6 +4,8 @@ mod approvals; // a person answers, is not there, or is too late
 mod budgets; // the program's ceilings and the operator's
 mod cancellation; // it reaches every descendant
 mod caps; // what may be under way at once, and who goes first
+#[path = "../support/chaos.rs"]
+mod chaos; // what random runs are made of
 mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
 mod forks; // what a recorded run answers is not asked again

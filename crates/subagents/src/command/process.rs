@@ -50,18 +50,46 @@ pub(crate) fn start_ticks(pid: u32) -> u64 {
 /// Reads the whole process table: for attempts that did not end by themselves.
 pub(crate) fn signal_marked(mark: &str, signal: Signal) {
     let wanted = format!("{MARK}={mark}");
-    let Ok(processes) = fs::read_dir("/proc") else { return };
+    for pid in with_variable(&|variable| variable == wanted.as_bytes()) {
+        signal_process(pid, signal);
+    }
+}
+
+/// Processes that serve or served any attempt of the run, as their environments say.
+pub(crate) fn marked_with_run(run: &str) -> Vec<u32> {
+    let wanted = format!("{MARK}={run}/");
+    with_variable(&|variable| variable.starts_with(wanted.as_bytes()))
+}
+
+/// Processes that have such a variable in their environment; this one is never among them.
+fn with_variable(is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let own = std::process::id();
+    let mut found = Vec::new();
     for process in processes.flatten() {
         let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         let Some(pid) = pid.filter(|pid| *pid != own && *pid > 1) else { continue };
         let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
-            let Ok(pid) = i32::try_from(pid) else { continue };
-            // SAFETY: no memory is involved; a process that has gone meanwhile is an error that does not matter.
-            unsafe { libc::kill(pid, signal.number()) };
+        if environment.split(|byte| *byte == 0).any(is_wanted) {
+            found.push(pid);
         }
     }
+    found
+}
+
+/// Sends the signal to one process; one that is gone is ignored.
+pub(crate) fn signal_process(pid: u32, signal: Signal) {
+    let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 1) else { return };
+    // SAFETY: no memory is involved; a process that has gone meanwhile is an error that does not matter.
+    unsafe { libc::kill(pid, signal.number()) };
+}
+
+/// Whether the process that began at this time is still there and does anything.
+pub(crate) fn is_same(pid: u32, ticks: u64) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie =
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
+    ticks > 0 && !is_zombie && start_ticks(pid) == ticks
 }
 
 /// Lets this process open as many files as it may: each command holds four. Gives the limits that were in force,

@@ -41,7 +41,11 @@ impl TerminalApprover {
                 match lines.recv_timeout(PERIOD) {
                     Ok(line) => break line,
                     Err(RecvTimeoutError::Disconnected) => return None,
-                    Err(RecvTimeoutError::Timeout) if cancelled() => return None,
+                    Err(RecvTimeoutError::Timeout) if cancelled() => {
+                        self.terminal
+                            .tell("  no longer asked: answered elsewhere, or not wanted any more");
+                        return None;
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                 }
             };
@@ -59,7 +63,7 @@ impl Approver for TerminalApprover {
         if lines.is_none() {
             *lines = keyboard(&self.terminal).map(listen);
         }
-        let Some(lines) = lines.as_ref() else { return Answer::Absent };
+        let Some(lines) = lines.as_ref().filter(|_| !cancelled()) else { return Answer::Absent };
         self.progress.pause();
         let answer = self.answer(lines, request, cancelled);
         self.progress.resume();

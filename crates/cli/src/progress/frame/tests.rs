@@ -75,6 +75,8 @@ impl Scene {
             call,
             guest: GuestId(0),
             turn: TurnId(self.turns - 1),
+            now: self.now,
+            due: None,
             slot: Slot(0),
             kind: CallKind::Task,
             bits: 0,
@@ -108,6 +110,7 @@ impl Scene {
             now: self.now,
             outcome,
             attempts: 1,
+            attempt: None,
             usage: Usage {
                 input_tokens: 1000,
                 output_tokens: 250,

@@ -115,6 +115,8 @@ impl Script {
             call,
             guest,
             turn: TurnId(self.turn - 1),
+            now: Micros::default(),
+            due: None,
             slot: Slot(0),
             kind,
             bits: 0,
@@ -155,6 +157,7 @@ impl Script {
             outcome: Outcome::Failed(failure),
             usage: Usage { output_tokens: 10, ..Usage::default() },
             retry_at: Some(now.after(Micros::from_millis(500))),
+            answer: None,
         }));
     }
 
@@ -167,6 +170,7 @@ impl Script {
             now,
             outcome,
             attempts,
+            attempt: None,
             usage: if attempts > 0 { usage } else { Usage::default() },
             started: None,
             fallback: false,

@@ -109,6 +109,7 @@ impl Script {
             outcome: Outcome::Failed(failure),
             usage: used(100, 0, 0, 0),
             retry_at: (wait_ms > 0).then(|| now.after(Micros::from_millis(wait_ms))),
+            answer: None,
         }));
     }
 
@@ -135,6 +136,7 @@ impl Script {
             now,
             outcome,
             attempts,
+            attempt: None,
             usage,
             started,
             fallback: false,

@@ -38,7 +38,7 @@ impl Scene {
         let retry_at = retry_ms.map(|ms| now.after(Micros::from_millis(ms)));
         let (attempt, outcome) = (Attempt(1), Outcome::Failed(failure));
         let usage = Usage { input_tokens: 100, usd_micros: 300, ..Usage::default() };
-        let entry = EndEntry { call, attempt, now, outcome, usage, retry_at };
+        let entry = EndEntry { call, attempt, now, outcome, usage, retry_at, answer: None };
         self.view.apply(&Entry::AttemptEnded(entry));
     }
 

@@ -1,0 +1,151 @@
+//! A run in the background: a process of its own, in a session of its own, with a log file in the data directory.
+//!
+//! The process is this command again. It tells on a pipe that its run is recorded, or ends with an error before that,
+//! which is then told in the foreground.
+
+use super::ending::typed;
+use crate::failure::Failure;
+use crate::place::data_dir;
+use crate::terminal::Terminal;
+use loopwright::types::{Code, Diagnostic, RunId};
+use loopwright::view::escape;
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The folder of logs in the data directory.
+const LOGS: &str = "logs";
+
+/// What the background process tells once its run is recorded.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    run: RunId,
+    /// Warnings, drawn.
+    told: String,
+}
+
+/// The same for whoever reads JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BegunOut<'a> {
+    run_id: &'a RunId,
+    status: &'a str,
+    log: String,
+}
+
+/// Where a run's log is, or would be.
+pub fn log_of(data_dir: &Path, run: &RunId) -> PathBuf {
+    data_dir.join(LOGS).join(format!("{run}.log"))
+}
+
+/// Starts this command again in the background and waits until its run is recorded.
+///
+/// # Errors
+/// When no process or log can be made. What is wrong with the run itself is told, and its exit code given.
+pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8, Failure> {
+    let directory = data_dir(given)?;
+    let (log, file) = new_log(&directory)?;
+    let failed = |error: std::io::Error| {
+        let message = format!("no process could be started in the background: {error}");
+        Failure::from(Diagnostic::new(Code::DETACH_FAILED, message))
+    };
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|argument| if argument == "--detach" { "--detached".into() } else { argument });
+    let mut child = Command::new(std::env::current_exe().map_err(failed)?)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .spawn()
+        .map_err(failed)?;
+    let mut line = String::new();
+    if let Some(out) = child.stdout.take() {
+        let _ = BufReader::new(out).read_line(&mut line);
+    }
+    let Ok(begun) = serde_json::from_str::<Begun>(&line) else {
+        let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
+        terminal.tell(&std::fs::read_to_string(&log).unwrap_or_default());
+        let _ = std::fs::remove_file(&log);
+        return Ok(u8::try_from(code).unwrap_or(1));
+    };
+    let named = log_of(&directory, &begun.run);
+    // A resumed run has one already: what is told from now on is added.
+    let log = match append(&log, &named) {
+        Ok(()) => named,
+        Err(_) => log,
+    };
+    terminal.tell(&begun.told);
+    let (run, at) = (&begun.run, typed(given));
+    if json {
+        let out = BegunOut { run_id: run, status: "running", log: log.display().to_string() };
+        let text = serde_json::to_string(&out).expect("it has text keys only");
+        return terminal.out(&(text + "\n")).map(|()| 0);
+    }
+    terminal.tell(&format!(
+        "runs in the background; its log is {}\n  \
+         loopwright wait {run}{at}    waits for its end and prints its result\n  \
+         loopwright show {run}{at}    shows how far it is\n  \
+         loopwright pause {run}{at}   lets what is under way end and stops there\n  \
+         loopwright cancel {run}{at}  ends it",
+        escape(&log.display().to_string())
+    ));
+    terminal.out(&format!("{run}\n")).map(|()| 0)
+}
+
+/// A log without a name yet.
+fn new_log(data_dir: &Path) -> Result<(PathBuf, File), Diagnostic> {
+    let logs = data_dir.join(LOGS);
+    let log = logs.join(format!("{}.starting", std::process::id()));
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs).and_then(|()| {
+        OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .append(false)
+            .mode(0o600)
+            .open(&log)
+    });
+    made.map(|file| (log, file)).map_err(|error| {
+        let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let code = if full { Code::DISK_FULL } else { Code::DATA_DIR };
+        let message = format!("`{}` cannot be written: {error}", logs.display());
+        Diagnostic::new(code, message)
+            .hint("choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`")
+    })
+}
+
+/// Gives the log its run's name. The background process goes on writing to it under that name.
+fn append(log: &Path, named: &Path) -> std::io::Result<()> {
+    if named.exists() {
+        // Both are kept in order: the older one stays under a name of its own.
+        let older = (1..).map(|n| named.with_extension(format!("{n}.log")));
+        let free = older.into_iter().find(|path| !path.exists());
+        std::fs::rename(named, free.expect("there is always a free number"))?;
+    }
+    std::fs::rename(log, named)
+}
+
+/// The side of the background process.
+#[derive(Clone, Copy, Debug)]
+pub struct Background;
+
+impl Background {
+    /// Leaves the terminal: its end is no longer this process's.
+    pub fn enter() -> Self {
+        // It fails only for the leader of a group, which a process that was just started is not.
+        let _ = rustix::process::setsid();
+        Self
+    }
+
+    /// Tells that the run is recorded.
+    pub fn tell(self, run: &RunId, told: String) {
+        let begun = Begun { run: run.clone(), told };
+        let text = serde_json::to_string(&begun).expect("it has text keys only");
+        let mut out = std::io::stdout().lock();
+        // Whoever started it may be gone already: the run goes on.
+        let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
+    }
+}

@@ -1,0 +1,124 @@
+//! What was seen from outside: what providers were asked by whom and what they answered, what the host reported
+//! durable and when, what guests were handed. The journal is not asked.
+
+use super::work::{Key, effects};
+use loopwright_protocol::{Dispatch, GuestStart, Outcome, TurnInput, Work};
+use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros};
+use std::collections::{BTreeMap, HashMap};
+
+/// A provider was asked.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub life: u64,
+    pub call: CallId,
+    pub attempt: Attempt,
+    pub key: Key,
+    pub work: Work,
+    pub at: Micros,
+    /// How the provider ended it. An effect is done then.
+    pub ended: Option<Outcome>,
+    /// Its answer is known to be durable, or a guest has it.
+    pub sure: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub asked: Vec<Asked>,
+    pub broken: Vec<String>,
+    /// Guests' turns in their order, and how many of them are durable.
+    turns: Vec<(GuestId, TurnInput)>,
+    turns_durable: usize,
+    /// Turns of the life under way.
+    turned: usize,
+    starts: BTreeMap<GuestId, GuestStart>,
+    calls: HashMap<CallId, Key>,
+    /// The end that was told to whoever waits for the run.
+    pub told: Option<loopwright_types::RunStatus>,
+}
+
+impl Books {
+    pub fn demand(&mut self, kept: bool, what: impl FnOnce() -> String) {
+        if !kept {
+            self.broken.push(what());
+        }
+    }
+
+    /// Returns the number of the question.
+    pub fn ask(&mut self, life: u64, dispatch: &Dispatch, now: Micros) -> usize {
+        let (call, attempt, work) = (dispatch.call, dispatch.attempt, dispatch.work.clone());
+        let key = Key::of(&work);
+        let name = format!("{attempt} of call {call} (`{}`)", key.0);
+        let over = self.told.is_some();
+        self.demand(!over, || format!("{name} is sent after the run's end"));
+        let before: Vec<Asked> = self.asked.iter().filter(|one| one.key == key).cloned().collect();
+        let done = |one: &Asked| one.sure && matches!(one.ended, Some(Outcome::Done(_)));
+        let finished = before.iter().any(done);
+        self.demand(!finished, || format!("{name} was finished and is sent again"));
+        if effects(&work) != Effects::None {
+            let twice = before.iter().any(|one| !matches!(one.ended, Some(Outcome::Failed(_))));
+            self.demand(!twice, || format!("{name}: its effect is done twice"));
+        }
+        let again = before.iter().any(|one| (one.call, one.attempt) == (call, attempt) && one.sure);
+        self.demand(!again, || format!("{name} has ended and goes out again"));
+        let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
+        self.demand(known == key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
+        let at = now;
+        self.asked.push(Asked { life, call, attempt, key, work, at, ended: None, sure: false });
+        self.asked.len() - 1
+    }
+
+    /// How often this was asked and answered.
+    pub fn answered(&self, key: &Key) -> usize {
+        self.asked.iter().filter(|one| one.key == *key && one.ended.is_some()).count()
+    }
+
+    /// A life begins: its guests begin anew.
+    pub fn begin_life(&mut self) {
+        self.turned = 0;
+        // A call of a turn that was not durable may be another one now.
+        let asked: Vec<CallId> = self.asked.iter().map(|one| one.call).collect();
+        self.calls.retain(|call, _| asked.contains(call));
+    }
+
+    /// Turns up to this one are durable.
+    pub fn turns_are_durable(&mut self, count: usize) {
+        self.turns_durable = self.turns_durable.max(count);
+    }
+
+    pub fn guest_started(&mut self, guest: GuestId, start: &GuestStart) {
+        let pinned = self.turns[..self.turns_durable.min(self.turns.len())]
+            .iter()
+            .any(|(of, _)| *of == guest);
+        let same = !pinned || self.starts.get(&guest) == Some(start);
+        self.demand(same, || format!("guest {guest} begins with something else than before"));
+        self.starts.insert(guest, start.clone());
+    }
+
+    /// A guest is handed this; what was durable of a life before must come again, word for word.
+    pub fn turn(&mut self, guest: GuestId, input: &TurnInput) {
+        let at = self.turned;
+        self.turned += 1;
+        let same = self.turns.get(at).is_some_and(|(of, was)| (*of, was) == (guest, input));
+        let pinned = at < self.turns_durable;
+        self.demand(same || !pinned, || {
+            format!("turn {at} (guest {guest}) differs from the life before")
+        });
+        if !same {
+            self.turns.truncate(at);
+            self.turns.push((guest, input.clone()));
+        }
+    }
+
+    /// A guest has this answer now: what gave it need not be asked again.
+    pub fn handed(&mut self, id: &str) {
+        for one in &mut self.asked {
+            let mine = one.key.0.split(' ').next() == Some(id) || is_argument(&one.key, id);
+            one.sure |= mine && one.ended.is_some();
+        }
+    }
+}
+
+fn is_argument(key: &Key, id: &str) -> bool {
+    key.0.ends_with(&format!("{{\"id\":\"{id}\"}}"))
+}

@@ -1,0 +1,329 @@
+//! A recorded run, prepared to go on in this process: everything that can refuse it is looked at before it is taken.
+
+use crate::clock::Clock;
+use crate::execute::synced;
+use crate::prepare::{Around, PrepareError, Run};
+use crate::requests::Requests;
+use crate::toolbox::Toolbox;
+use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
+use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
+use loopwright_journal::{Error, Options, RunRow, Store, Writer};
+use loopwright_protocol::{Entry, RunStart};
+use loopwright_providers::ModelDriver;
+use loopwright_subagents::{Drivers, Orphan, Registry, end_orphans};
+use loopwright_types::{Code, Diagnostic, Digest, RunId, RunStatus};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything that is chosen before a run goes on. The rest is in its record.
+#[derive(Clone, Debug)]
+pub struct ResumeOptions {
+    /// The run.
+    pub run: RunId,
+    /// Where it is recorded.
+    pub data_dir: PathBuf,
+    /// Where the compiled guest is kept between processes; absent compiles it each time.
+    pub cache_dir: Option<PathBuf>,
+    /// The workspace, where it is no longer where it was.
+    pub workspace: Option<PathBuf>,
+    /// The settings file's tables of providers and models; empty is none.
+    pub tables: toml::Table,
+    /// The operator's ceiling on all tokens from here on; 0 is none, absent leaves it.
+    pub tokens: Option<u64>,
+    /// The operator's ceiling on millionths of a US dollar from here on; 0 is none, absent leaves it.
+    pub usd_micros: Option<u64>,
+}
+
+/// A run that this process has taken.
+pub(crate) struct Taken {
+    pub writer: Writer,
+    pub engine: Engine,
+    pub requests: Requests,
+}
+
+/// What a run was started with, without reading more of it.
+///
+/// # Errors
+/// When there is no such run, or its record is damaged at its beginning.
+pub fn start_of(store: &Store, run: &RunId) -> Result<RunStart, Diagnostic> {
+    let first = store.read(run).map_err(|error| error.diagnostic())?.next();
+    match first.transpose().map_err(|error| error.diagnostic())? {
+        Some((_, Entry::RunStarted(start))) => Ok(*start),
+        _ => Err(Diagnostic::new(Code::JOURNAL_DAMAGED, format!("run `{run}` has no first entry"))
+            .hint("nothing was done yet: start a new run")),
+    }
+}
+
+impl Run {
+    /// Prepares a recorded run to go on where its record ends: surroundings as they were, program and answers from the
+    /// record. Finished work is not done again.
+    ///
+    /// # Errors
+    /// When another process has it, it has ended, its record is damaged, its program no longer fits the record, or
+    /// something that it needs is gone.
+    pub fn resume(options: ResumeOptions) -> Result<Self, PrepareError> {
+        let store = Store::open_read_only(&options.data_dir).map_err(|error| error.diagnostic())?;
+        let row = store.find(options.run.as_str()).map_err(|error| error.diagnostic())?;
+        check_row(&store, &row)?;
+        let start = start_of(&store, &row.id)?;
+        let settings = &start.settings;
+        let interpreter = interpreter(&start, options.cache_dir.clone())?;
+        let workspace = workspace(&start, options.workspace)?;
+        let agents_dir = start.agents_dir.as_ref().map(PathBuf::from);
+        let Around { registry, providers, tools, told } = Around::open(
+            &workspace,
+            &options.data_dir,
+            agents_dir,
+            overridden(&start),
+            &options.tables,
+            settings,
+        )?;
+        let mut warnings = told;
+        warnings.extend(changes(&start, &registry, &tools));
+        let (sender, inbox) = crate::execute::inbox();
+        let clock = Clock::start();
+        let guests =
+            Guests::new(interpreter.clone(), settings).resting_in(options.data_dir.clone());
+        // A fork that goes on still takes over what the old run has, if that is still there.
+        let past = start.from.as_ref().and_then(|from| crate::fork::past_of(&store, from));
+        let reading = Reading { store, run: row.id.clone() };
+        let store = Store::open_as(&options.data_dir, Options::of(settings));
+        let store = store.map_err(|error| error.diagnostic())?;
+        let took = Took {
+            store: store.clone(),
+            synced: synced(&sender, clock),
+            is_over: row.status == RunStatus::Failed,
+            tokens: options.tokens,
+            usd_micros: options.usd_micros,
+        };
+        let (guests, mut taken) =
+            crate::execute::on_own_thread(move || take(reading, took, guests))??;
+        if let Some(past) = past {
+            taken.engine = taken.engine.with_past(past);
+        }
+        let subagents = Drivers::new(&registry, settings, &workspace);
+        let models = ModelDriver::new(providers.clone(), settings);
+        Ok(Self {
+            start,
+            store,
+            subagents,
+            models,
+            providers,
+            tools: Arc::new(tools),
+            workspace,
+            interpreter,
+            guests,
+            past: None,
+            clock,
+            sender,
+            inbox,
+            warnings,
+            taken: Some(Box::new(taken)),
+        })
+    }
+}
+
+/// Whether the run may be taken at all, as far as its row says.
+fn check_row(store: &Store, row: &RunRow) -> Result<(), Diagnostic> {
+    let run = row.id.clone();
+    if row.live {
+        return Err(live(row));
+    }
+    let over = match row.status {
+        RunStatus::Complete | RunStatus::Degraded => true,
+        // One that was stopped by something outside the program may have more luck now.
+        RunStatus::Failed => {
+            let last = store.read_from(&run, row.entries.saturating_sub(1));
+            let last = last.map_err(|error| error.diagnostic())?.next().transpose();
+            let last = last.map_err(|error| error.diagnostic())?;
+            !matches!(last, Some((_, Entry::RunFinished(finish))) if finish.external)
+        }
+        _ => false,
+    };
+    if over {
+        let error = Error::RunEnded { run: run.clone(), status: row.status };
+        return Err(error.diagnostic().hint(format!(
+            "there is nothing left to do; `loopwright show {run}` shows what it did, `loopwright run` starts a new one"
+        )));
+    }
+    Ok(())
+}
+
+/// Another process has the run: which, and since when.
+pub(crate) fn live(row: &RunRow) -> Diagnostic {
+    let told = Error::RunLive { run: row.id.clone() }.diagnostic();
+    let Some(owner) = row.owner else { return told };
+    let since = crate::view::timestamp(owner.since)[..19].replace('T', " ");
+    let message =
+        format!("run `{}` is being executed by process {} since {since} UTC", row.id, owner.pid);
+    let run = &row.id;
+    let hint = format!(
+        "`loopwright wait {run}` waits for its end; `loopwright pause {run}` or `cancel {run}` stops it there"
+    );
+    Diagnostic::new(told.code, message).hint(hint)
+}
+
+/// The interpreter, which must be the one that the record was made with.
+///
+/// # Errors
+/// When it is another one, or there is none.
+pub(crate) fn interpreter(
+    start: &RunStart,
+    cache_dir: Option<PathBuf>,
+) -> Result<Interpreter, Diagnostic> {
+    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
+    let interpreter = Interpreter::new(options).map_err(|error| error.diagnostic())?;
+    if interpreter.hash() != start.interpreter {
+        let message = format!("run `{}` was made by another version of the interpreter", start.run);
+        let hint =
+            format!("use Loopwright {} for it; `loopwright show` still shows it", start.version);
+        return Err(Diagnostic::new(Code::JOURNAL_MISMATCH, message).hint(hint));
+    }
+    Ok(interpreter)
+}
+
+fn workspace(start: &RunStart, given: Option<PathBuf>) -> Result<PathBuf, Diagnostic> {
+    let named = given.unwrap_or_else(|| PathBuf::from(&start.workspace));
+    named.canonicalize().map_err(|error| {
+        let message = format!("the workspace `{}` of the run is gone: {error}", named.display());
+        Diagnostic::new(Code::WORKSPACE_GONE, message).hint(
+            "the program is in the record, its files are not: bring them back, or name where they are now with `--workspace`",
+        )
+    })
+}
+
+/// The model that was asked for in place of the definitions' own.
+fn overridden(start: &RunStart) -> Option<String> {
+    let named = start.settings.text("model.default");
+    start.model.clone().filter(|model| model == "mock" || model != named)
+}
+
+/// What is no longer what it was when the run began: worth a warning, because work that is left is done by what is
+/// there now.
+fn changes(start: &RunStart, registry: &Registry, tools: &Toolbox) -> Vec<Diagnostic> {
+    let now = registry.subagents();
+    let is = |name: &str| -> Option<Digest> {
+        now.iter().find(|subagent| subagent.name == name).map(|subagent| subagent.digest)
+    };
+    let mut told = Vec::new();
+    for subagent in start.subagents.iter().filter(|subagent| subagent.driver != "invalid") {
+        let (name, file) = (&subagent.name, subagent.source.as_deref().unwrap_or("its file"));
+        let message = match is(name) {
+            Some(digest) if digest == subagent.digest => continue,
+            Some(_) => format!("subagent `{name}` is not what it was when the run began"),
+            None => format!("subagent `{name}` is gone: tasks for it fail"),
+        };
+        told.push(
+            Diagnostic::new(Code::DEFINITION_CHANGED, message)
+                .hint(format!("bring `{file}` back as it was, or cancel and start a new run")),
+        );
+    }
+    let known = tools.tools();
+    for tool in &start.tools {
+        if !known.iter().any(|now| now.name == tool.name) {
+            let message = format!("tool `{}` is gone: calls of it fail", tool.name);
+            told.push(Diagnostic::new(Code::DEFINITION_CHANGED, message).hint(
+                "`loopwright tools` lists what is in reach now, and why a server did not start",
+            ));
+        }
+    }
+    told
+}
+
+/// The record as it is before the run is taken.
+struct Reading {
+    store: Store,
+    run: RunId,
+}
+
+/// How the run is taken.
+struct Took {
+    store: Store,
+    synced: loopwright_journal::Synced,
+    is_over: bool,
+    tokens: Option<u64>,
+    usd_micros: Option<u64>,
+}
+
+/// Restores the run, takes it, and ends what the process before has left.
+fn take(reading: Reading, took: Took, mut guests: Guests) -> Result<(Guests, Taken), Diagnostic> {
+    let told = |error: Error| error.diagnostic();
+    let run = &reading.run;
+    let mut resume = Resume::new(&mut guests, GAS_PER_MS);
+    let mut count = 0;
+    let feed = |resume: &mut Resume<'_>, count: &mut u64| {
+        for entry in reading.store.read_from(run, *count).map_err(told)? {
+            let (_, entry) = entry.map_err(|error| damaged(&error, run))?;
+            resume.entry(entry).map_err(|error| refused(&error, run))?;
+            *count += 1;
+        }
+        Ok::<(), Diagnostic>(())
+    };
+    feed(&mut resume, &mut count)?;
+    let writer = match took.is_over {
+        false => took.store.resume(run, took.synced),
+        true => took.store.resume_ended(run, took.synced),
+    };
+    let writer = writer.map_err(|error| match error {
+        Error::RunLive { .. } => took.store.find(run.as_str()).map_or_else(told, |row| live(&row)),
+        other => told(other),
+    })?;
+    feed(&mut resume, &mut count)?; // what another process added meanwhile
+    let mut requests = Requests::default();
+    for (call, decision) in requests.preload(took.store.requests(run).map_err(told)?) {
+        resume.decide(call, decision);
+    }
+    let orphans = resume.orphans();
+    let orphans: Vec<Orphan> = orphans
+        .iter()
+        .map(|orphan| Orphan { pid: orphan.pid, start_ticks: orphan.start_ticks })
+        .collect();
+    end_orphans(run, &orphans);
+    resume.set_epoch(writer.epoch());
+    resume.set_ceilings(took.tokens, took.usd_micros);
+    let engine = resume.finish();
+    Ok((guests, Taken { writer, engine, requests }))
+}
+
+/// A record that ends in damage: what is before it is not lost.
+fn damaged(error: &Error, run: &RunId) -> Diagnostic {
+    let told = error.diagnostic();
+    if !error.is_damage() {
+        return told;
+    }
+    told.hint(format!(
+        "`loopwright show {run}` shows what is before it; restore the data directory from a backup to go on"
+    ))
+}
+
+fn refused(error: &ResumeError, run: &RunId) -> Diagnostic {
+    let told = error.diagnostic();
+    if told.code != Code::JOURNAL_MISMATCH {
+        return told;
+    }
+    told.hint(format!(
+        "`loopwright replay {run}` shows both sides; nothing was done and nothing is lost"
+    ))
+}
+
+/// Calls of a run that were sent and of whose results nothing is known.
+///
+/// # Errors
+/// When there is no such run, its record is damaged, or its program does not fit it.
+pub fn doubts(
+    store: &Store,
+    run: &RunId,
+    cache_dir: Option<PathBuf>,
+) -> Result<Vec<Doubt>, Diagnostic> {
+    let start = start_of(store, run)?;
+    let mut guests = Guests::new(interpreter(&start, cache_dir)?, &start.settings);
+    let (store, run) = (store.clone(), run.clone());
+    crate::execute::on_own_thread(move || {
+        let mut resume = Resume::new(&mut guests, GAS_PER_MS);
+        for entry in store.read(&run).map_err(|error| error.diagnostic())? {
+            let (_, entry) = entry.map_err(|error| damaged(&error, &run))?;
+            resume.entry(entry).map_err(|error| refused(&error, &run))?;
+        }
+        Ok(resume.doubts())
+    })?
+}

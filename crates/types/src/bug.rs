@@ -1,0 +1,90 @@
+//! Bugs put in on purpose: the one list of them. A build has none of them unless it has the feature `deliberate-faults`,
+//! which a release build refuses; there [`Bug::is_on`] is `false` for the compiler too, and nothing of them is left.
+//! The crash search must find each (`crates/crash`, `docs/design/crash-search.md`).
+
+#[cfg(all(feature = "deliberate-faults", not(debug_assertions)))]
+compile_error!("`deliberate-faults` puts bugs in on purpose: never in a release build");
+
+macro_rules! bugs {
+    ($($(#[doc = $text:literal])+ $name:ident,)+) => {
+        /// A bug that the engine or the journal has when it is switched on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Bug {
+            $($(#[doc = $text])+ $name,)+
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// What it does, in words.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($text),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    // The journal.
+    /// An owner writes without comparing its epoch.
+    IgnoreEpoch,
+    /// A resume leaves the epoch as it was.
+    KeepEpoch,
+    /// A commit does not sync the log (`synchronous=NORMAL`).
+    SynchronousNormal,
+    /// The directory is not synced when the journal is opened.
+    NoDirectorySync,
+    /// Entries are reported durable before the commit.
+    ReportEarly,
+    /// The report counts one entry more than the commit wrote.
+    ReportOneMore,
+    /// The last entry of a batch is not written.
+    DropLastOfBatch,
+    /// The entries of a batch are written the other way round.
+    ReverseBatch,
+    /// A run's row is not written with its entries.
+    ForgetRow,
+    /// A value is written in a transaction of its own after its entry's.
+    BlobAfterRow,
+    /// Deleting a run also deletes the values that other runs need.
+    DeleteSharedBlobs,
+    /// A request is taken away before what was done about it is durable.
+    AcknowledgeEarly,
+    /// A request is reported before it is durable.
+    RequestEarly,
+    /// An import is listed before all of its entries are there.
+    ListImportEarly,
+    /// What an interrupted deletion left is not cleared away.
+    KeepLeftovers,
+    /// A record's checksum is not compared.
+    SkipChecksum,
+    /// The hash chain is not compared.
+    SkipChain,
+    /// The end of a run is not held against its row when it is resumed.
+    SkipEnd,
+}
+
+#[cfg(feature = "deliberate-faults")]
+thread_local! {
+    static ON: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+impl Bug {
+    /// Whether this thread's code has the bug.
+    #[inline]
+    pub fn is_on(self) -> bool {
+        #[cfg(feature = "deliberate-faults")]
+        return ON.get() == Some(self);
+        #[cfg(not(feature = "deliberate-faults"))]
+        false
+    }
+
+    /// Gives this thread's code this bug, or none.
+    #[cfg(feature = "deliberate-faults")]
+    pub fn switch(on: Option<Self>) {
+        ON.set(on);
+    }
+}
