@@ -262,7 +262,7 @@ fn exact(usage: &schema::Usage) -> Usage {
         output_tokens: usage.output_tokens.saturating_add(thinking),
         cache_read_tokens: read,
         cache_write_tokens: write,
-        usd_micros: 0,
+        ..Usage::default()
     }
 }
 

@@ -7,6 +7,7 @@ mod look; // looking at runs
 mod page; // texts about the command itself
 mod project; // programs and projects
 mod reach; // what is in reach of a run
+mod replay; // runs again from their records
 mod resume; // going on with runs
 mod run; // what a run is given
 mod worktrees; // what subagents left in worktrees
@@ -20,6 +21,7 @@ pub use project::{Check, Init};
 pub use reach::{
     Agents, ListSettings, Mcp, McpCommand, McpList, McpLogin, McpServer, Models, Tools,
 };
+pub use replay::{Replay, Test};
 pub use resume::{Decide, Resume};
 pub use run::{Run, Watch};
 pub use worktrees::{Worktrees, WorktreesApply, WorktreesClean, WorktreesCommand, WorktreesPlace};
@@ -66,6 +68,10 @@ pub enum Command {
     Reject(Reject),
     /// Say what is to become of a call that was sent and of whose result nothing is known.
     Decide(Decide),
+    /// Run a recorded run again without dispatching anything, and compare.
+    Replay(Replay),
+    /// Hold programs against recordings of their runs.
+    Test(Test),
     /// Delete runs by age, number and status.
     Prune(Prune),
     /// Write a run into a file.

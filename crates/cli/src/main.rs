@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Command::Approvals(list) => command::approvals::approvals(&terminal, &list),
         Command::Approve(approve) => command::approve::approve(&terminal, &approve),
         Command::Reject(reject) => command::approve::reject(&terminal, &reject),
+        Command::Replay(replay) => command::replay::replay(&terminal, &replay),
+        Command::Test(test) => command::test::test(&terminal, &test),
         Command::Prune(prune) => command::prune::prune(&terminal, &prune),
         Command::Export(export) => command::portable::export(&terminal, &export),
         Command::Import(import) => command::portable::import(&terminal, &import),

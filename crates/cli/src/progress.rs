@@ -48,18 +48,21 @@ impl Progress {
     }
 
     /// Takes every entry of the run as it is written.
-    pub fn observer(&self) -> Box<dyn FnMut(&Entry) + Send> {
+    /// `view` is what the run went through before.
+    pub fn observer(&self, mut view: RunView) -> Box<dyn FnMut(&Entry) + Send> {
         let mode = Arc::clone(&self.0);
         match &*self.0 {
             Mode::Quiet => Box::new(|_| {}),
-            Mode::Live(_) => Box::new(move |entry| {
-                if let Mode::Live(live) = &*mode {
-                    live.apply(entry);
-                }
-            }),
+            Mode::Live(live) => {
+                live.begin(view);
+                Box::new(move |entry| {
+                    if let Mode::Live(live) = &*mode {
+                        live.apply(entry);
+                    }
+                })
+            }
             Mode::Lines(printer, paint) => {
                 let (print, paint) = (sender(printer), *paint);
-                let mut view = RunView::new();
                 Box::new(move |entry| {
                     view.apply(entry);
                     if let Some(text) = line(&view, entry, paint) {
@@ -69,7 +72,6 @@ impl Progress {
             }
             Mode::Events(printer) => {
                 let print = sender(printer);
-                let mut view = RunView::new();
                 Box::new(move |entry| {
                     view.apply(entry);
                     if let Some(text) = event_json(&view, entry) {

@@ -1,7 +1,7 @@
 //! The long search: `cargo run --release -p loopwright-crash -- [--crashes N] [--first SEED]`. It prints how many
 //! crashes were recovered from and checked, or the seed that broke a promise.
 
-use loopwright_crash::{Found, journal, run};
+use loopwright_crash::{Found, journal, run, search};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -11,6 +11,11 @@ const CRASHES: u64 = 1_000_000;
 /// Seeds between two looks at the count.
 const SEEDS: u64 = 200;
 
+/// Looks at the count between two lines of output.
+const LOOKS: u64 = 50;
+
+type Case = fn(u64) -> Result<u64, String>;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let number = |name: &str| {
@@ -18,36 +23,48 @@ fn main() -> ExitCode {
         arguments.get(at + 1)?.parse::<u64>().ok()
     };
     let (wanted, first) = (number("--crashes").unwrap_or(CRASHES), number("--first").unwrap_or(0));
-    let searches: [(&str, fn(u64) -> Result<u64, String>); 2] =
-        [("runs", run::case), ("journal", journal::case)];
-    for (name, case) in searches {
-        // Most are of whole runs.
-        let wanted = if name == "runs" { wanted - wanted / 5 } else { wanted / 5 };
-        let (begin, mut found, mut seed) = (Instant::now(), Found::default(), first);
-        while found.crashes < wanted {
-            match loopwright_crash::search(seed..seed + SEEDS, case) {
-                Ok(more) => {
-                    found.cases += more.cases;
-                    found.crashes += more.crashes;
-                }
-                Err((seed, before, what)) => {
-                    let crashes = found.crashes + before.crashes;
-                    println!("{name}: seed {seed} (after {crashes} crashes): {what}");
-                    return ExitCode::FAILURE;
-                }
-            }
-            seed += SEEDS;
-            if seed % (100 * SEEDS) == 0 {
-                let rate = found.crashes as f64 / begin.elapsed().as_secs_f64();
-                println!("{name}: {} crashes in {} cases, {rate:.0}/s", found.crashes, found.cases);
-            }
+    // Most are of whole runs.
+    let journals = wanted / 5;
+    let searches: [(&str, Case, u64); 2] =
+        [("runs", run::case, wanted - journals), ("journal", journal::case, journals)];
+    for (name, case, wanted) in searches {
+        if let Err(broken) = go(name, case, wanted, first) {
+            println!("{broken}");
+            return ExitCode::FAILURE;
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        let rate = found.crashes as f64 / seconds;
-        println!(
-            "{name}: {} crashes in {} cases, 0 violations, {seconds:.0} s, {rate:.0}/s",
-            found.crashes, found.cases
-        );
     }
     ExitCode::SUCCESS
+}
+
+fn go(name: &str, case: Case, wanted: u64, first: u64) -> Result<(), String> {
+    let (begin, processor, mut found, mut looks) =
+        (Instant::now(), processor(), Found::default(), 0);
+    while found.crashes < wanted {
+        let seeds = first + looks * SEEDS..first + (looks + 1) * SEEDS;
+        let more = search(seeds, case).map_err(|(seed, before, what)| {
+            let crashes = found.crashes + before.crashes;
+            format!("{name}: seed {seed} (after {crashes} crashes): {what}")
+        })?;
+        found.cases += more.cases;
+        found.crashes += more.crashes;
+        looks += 1;
+        if looks % LOOKS == 0 || found.crashes >= wanted {
+            let used = self::processor() - processor;
+            println!(
+                "{name}: {} crashes in {} cases, 0 violations, {:.0} s ({used:.0} s of one core): \
+                 {:.0} crashes a second of one core",
+                found.crashes,
+                found.cases,
+                begin.elapsed().as_secs_f64(),
+                found.crashes as f64 / used
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Seconds of processor time that this thread, the only one, has used.
+fn processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }

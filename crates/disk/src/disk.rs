@@ -84,6 +84,11 @@ impl Disk {
         state.dead || state.faulted
     }
 
+    /// Every process ends here, without writing anything more; what was written waits for [`Disk::crash`].
+    pub fn die(&self) {
+        self.state().dead = true;
+    }
+
     /// Ends every process and starts the system again; what was open is dead and only good for closing. The
     /// plan is over.
     pub fn crash(&self, how: Crash) {

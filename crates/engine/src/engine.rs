@@ -16,6 +16,7 @@ use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
     RunStart, Subagent, Tool, Work,
 };
+use loopwright_types::Bug;
 use loopwright_types::{Attempt, CallId, GuestId, Micros, Reason, RunId, Usage};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl Engine {
     /// Takes one event and adds the commands that follow from it.
     pub fn step(&mut self, event: Event, commands: &mut Vec<Command>) {
         let over = self.ending.as_ref().is_some_and(|ending| ending.written);
-        if over && !matches!(event, Event::Synced { .. }) {
+        if over && !matches!(event, Event::Synced { .. } | Event::Resumed { .. }) {
             return; // the last entry is written
         }
         match event {
@@ -237,7 +238,8 @@ impl Engine {
     ) -> GuestId {
         let id = GuestId(u32::try_from(self.guests.len()).expect("calls are counted in 32 bits"));
         self.guests.push(Guest::new(program.name.clone(), call, depth));
-        let seed = crate::jitter::guest_seed(self.seed, id.0);
+        let lost = Bug::LoseSeed.is_on() && self.past.is_some();
+        let seed = if lost { 0 } else { crate::jitter::guest_seed(self.seed, id.0) };
         let config = crate::deliver::config(&self.tools, &self.subagents, &self.options, args);
         let start = Box::new(GuestStart { program, config, seed });
         self.out.push(Command::StartGuest { guest: id, start });
@@ -258,12 +260,15 @@ impl Engine {
     /// Holds a command back until the last appended entry is durable.
     pub(crate) fn hold(&mut self, command: Command) {
         assert!(self.appended > 0, "nothing is dispatched before its intent is written");
+        if Bug::FinishEarly.is_on() {
+            return self.release(command);
+        }
         self.held.push_back((self.appended - 1, command));
     }
 
     /// Holds a dispatch back until the entry of this number is durable; it may be already.
     pub(crate) fn hold_until(&mut self, number: u64, command: Command) {
-        if number < self.durable {
+        if number < self.durable || Bug::DispatchEarly.is_on() {
             return self.release(command);
         }
         let at = self.held.partition_point(|(other, _)| *other <= number);
@@ -272,6 +277,11 @@ impl Engine {
 
     /// Delivers a settled call once the last appended entry is durable.
     pub(crate) fn deliver_when_durable(&mut self, call: CallId) {
+        if Bug::DeliverEarly.is_on() && self.past.is_none() {
+            let guest = self.calls[call.0 as usize].guest;
+            self.guests[guest.0 as usize].deliverable.push(call);
+            return self.mark_ready(guest);
+        }
         self.undelivered.push_back((self.appended - 1, call));
     }
 

@@ -22,6 +22,14 @@ const RETRIES_PER_SUCCESS: f64 = 0.2;
 /// First wait before a provider that is down is asked again; it doubles up to the setting's most.
 const PROBE_FIRST: Micros = Micros::from_millis(1000);
 
+/// A provider that asks to be left alone for longer is not believed: it is asked again after the usual wait.
+const RETRY_AFTER_MAX: Micros = Micros::from_millis(86_399_000);
+
+/// The wait that a provider asked for, unless it is none or absurd.
+pub(crate) fn asked_wait(failure: &Failure) -> Option<Micros> {
+    failure.retry_after.filter(|it| it.0 > 0 && *it <= RETRY_AFTER_MAX)
+}
+
 /// A limit as the provider told it, and what was sent since.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -269,6 +277,15 @@ impl Gate {
         }
     }
 
+    /// It said with a refusal when it may be asked again, which it knows better than its windows tell: those of
+    /// providers that fill up bit by bit name only the time at which they are whole.
+    pub fn asked_to_wait(&mut self, until: Micros) {
+        let buckets = [&mut self.requests, &mut self.tokens, &mut self.output_tokens];
+        for bucket in buckets.into_iter().flatten() {
+            bucket.whole_at = bucket.whole_at.min(until);
+        }
+    }
+
     /// The provider failed or could not be reached.
     pub fn failed(&mut self, now: Micros) -> Change {
         self.ended();
@@ -391,6 +408,17 @@ mod tests {
         gate.told(&ProviderLimits { tokens: window(1000, 900), ..Default::default() }, at(101));
         assert!(matches!(gate.admit(150, 50, at(102)), Admission::At(_)));
         assert_eq!(gate.admit(5000, 50, at(300)), Admission::Go, "larger than any window");
+    }
+
+    #[test]
+    fn the_time_named_in_a_refusal_outranks_the_window_s_end() {
+        let mut gate = gate(10);
+        let tokens = Some(Window { limit: 1000, remaining: 0, reset: at(360_000) });
+        gate.told(&ProviderLimits { tokens, ..ProviderLimits::default() }, at(0));
+        assert_eq!(gate.admit(1, 1, at(0)), Admission::At(at(360_000)));
+        gate.asked_to_wait(at(1000));
+        assert_eq!(gate.admit(1, 1, at(0)), Admission::At(at(1000)));
+        assert_eq!(gate.admit(1, 1, at(1000)), Admission::Go);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use loopwright_protocol::{
     CallKind, Command, DecideEntry, Decision, Entry, Outcome, Request, ResumeEntry, TimerId, Work,
 };
+use loopwright_types::Bug;
 use loopwright_types::{
     Attempt, CallId, Code, Diagnostic, Effects, Failure, GuestId, Micros, Reason, RunStatus, Usage,
 };
@@ -30,7 +31,7 @@ impl Engine {
             epoch: outset.epoch,
             tokens: outset.tokens,
             usd_micros: outset.usd_micros,
-            lost: self.under_way().collect(),
+            lost: self.under_way().filter(|_| !Bug::ForgetLost.is_on()).collect(),
         };
         self.resume_from(&entry);
         self.advance(None);
@@ -126,6 +127,7 @@ impl Engine {
     pub(crate) fn effects_now(&self, id: CallId) -> Effects {
         let call = &self.calls[id.0 as usize];
         match (call.kind, call.request.as_deref()) {
+            _ if Bug::RepeatEffects.is_on() => Effects::None,
             (CallKind::Task | CallKind::Agent, _) => self.effects(id),
             (CallKind::Tool, Some(Request::Tool(tool))) => self.tool_effects(&tool.name),
             (CallKind::Tool, _) => match &self.step_state(id).work {
@@ -179,6 +181,9 @@ impl Engine {
         }
         let (now, attempt) = (self.now, Attempt(call.attempts));
         let waited = now.since(call.since);
+        if Bug::ForgetDecision.is_on() {
+            return;
+        }
         self.append(Entry::Decided(DecideEntry { call: id, now, decision: decision.clone() }));
         self.parked -= 1;
         self.calls[id.0 as usize].state = State::Running;
@@ -221,16 +226,27 @@ impl Engine {
 
     /// What waits is put where live runs look for it, and every timer is set again.
     fn take_up(&mut self) {
+        if Bug::RunSettledAgain.is_on() {
+            let calls = (0..).map(CallId).zip(&self.calls);
+            let tools = calls.filter(|(_, call)| call.is_settled() && call.kind == CallKind::Tool);
+            let again: Vec<CallId> = tools.map(|(id, _)| id).collect();
+            for id in again {
+                if self.request(id).is_some() {
+                    self.start_tool(id);
+                }
+            }
+        }
         for id in self.open_calls() {
             let call = &self.calls[id.0 as usize];
             match (call.state, call.kind) {
                 (State::Queued, CallKind::Model) => self.retry_due(id),
                 (State::Queued, _) => self.enqueue(id),
                 (State::Backoff, _) => {
-                    if let Some(at) = call.retry_at {
+                    if let Some(at) = call.retry_at.filter(|_| !Bug::ForgetTimers.is_on()) {
                         self.out.push(Command::SetTimer { timer: TimerId::Retry(id), at });
                     }
                 }
+                (_, CallKind::Sleep) if Bug::ForgetTimers.is_on() => {}
                 (_, CallKind::Sleep) => self.set_due(id, TimerId::Sleep(id)),
                 (_, CallKind::Approve) => self.set_due(id, TimerId::Deadline(id)),
                 _ => {}
@@ -258,7 +274,10 @@ impl Engine {
             names.join(", ")
         );
         let diagnostic = Diagnostic::new(Code::IN_DOUBT, message)
-            .hint("look whether it was done; then say so, have it repeated, or give it up");
+            .hint(format!(
+                "look whether it was done, then say so: `loopwright decide {} <call>` with `--repeat`, `--value JSON` or `--fail`",
+                self.run
+            ));
         let name = &self.guests[first.guest.0 as usize].name;
         Some(match first.position {
             Some(position) => diagnostic.at(name.clone(), position, 1),

@@ -6,6 +6,7 @@ use loopwright_protocol::{
     CallKind, Command, Completion, Entry, Json, LogEntry, MainState, Outcome, Record, RecordKind,
     TurnEntry, TurnInput, TurnReport,
 };
+use loopwright_types::Bug;
 use loopwright_types::{
     CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
 };
@@ -150,7 +151,15 @@ impl Engine {
         assert!(!guest.ended, "a guest that has ended gets no more turns");
         guest.fresh = false;
         guest.owed -= settled.len();
-        let completions = settled.iter().filter_map(|call| self.completion(*call)).collect();
+        let mut order = settled.clone();
+        if Bug::OrderByStart.is_on() && self.past.is_some() {
+            order.sort_unstable();
+        }
+        let mut completions: Vec<Completion> =
+            order.iter().filter_map(|call| self.completion(*call)).collect();
+        if Bug::DeliverTwice.is_on() && self.past.is_none() {
+            completions.extend(completions.first().cloned());
+        }
         let now = self.now;
         let readable = budget.map(|figure| figure.is_finite().then_some(figure));
         self.tell_dispatched();
@@ -158,7 +167,10 @@ impl Engine {
         self.turns += 1;
         self.append(Entry::Turn(TurnEntry { turn, guest: id, now, budget: readable, settled }));
         let gas = self.options.gas_per_turn;
-        let input = Box::new(TurnInput { now, gas, budget, completions });
+        let mut input = Box::new(TurnInput { now, gas, budget, completions });
+        if Bug::LiveClock.is_on() && self.past.is_some() {
+            input.now = Micros(now.0 + 1);
+        }
         self.out.push(Command::Turn { guest: id, input });
     }
 

@@ -13,6 +13,7 @@ mod cancel; // scopes, runs, descendants
 mod deliver; // what a guest is given: config and completions
 mod drive; // the loop that joins engine, host and guests
 mod engine; // the state and the step
+mod failures; // retries, fallbacks, the end of a call
 mod finish; // how a run ends
 mod forecast; // what a fork would do
 mod gate; // one model provider: who waits, when it may be asked
@@ -37,7 +38,7 @@ mod reuse; // outcomes taken over from it
 mod schemas; // compiled response schemas
 mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
-mod task; // attempts, retries, re-asks, fallbacks
+mod task; // attempts and answers, re-asks
 mod times; // a task's time
 mod worktree; // a task's own git worktree
 

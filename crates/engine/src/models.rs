@@ -3,7 +3,7 @@
 use crate::budget::Admission as Money;
 use crate::call::State;
 use crate::engine::Engine;
-use crate::gate::{Admission, Change, Gate};
+use crate::gate::{Admission, Change, Gate, asked_wait};
 use crate::steps::Step;
 use loopwright_protocol::{
     CallKind, Command, Entry, Json, Model, Outcome, Progress, TimerId, Work,
@@ -15,8 +15,6 @@ use std::sync::Arc;
 const BYTES_PER_TOKEN_LEAST: u64 = 3;
 /// Fewest output tokens that are worth asking for when a budget is nearly spent.
 const OUTPUT_TOKENS_MIN: u64 = 64;
-/// A provider that asks to be left alone for longer is not believed: it is asked again after the usual wait.
-const RETRY_AFTER_MAX: Micros = Micros::from_millis(86_399_000);
 
 impl Engine {
     /// Asks the task's model for its next reply.
@@ -285,9 +283,17 @@ impl Engine {
         let change = match failure.class {
             Some(FailureClass::Wait) if failure.code == Code::RATE_LIMITED => {
                 self.gates[gate].refused(now);
+                if let Some(asked) = asked_wait(failure) {
+                    self.gates[gate].asked_to_wait(now.after(asked));
+                }
                 self.gates[gate].answered()
             }
-            Some(FailureClass::Wait) => self.gates[gate].failed(now),
+            // What cannot be read is an answer: a server that always answers so is broken and not away.
+            Some(FailureClass::Wait)
+                if failure.code != Code::REPLY_MALFORMED || self.gates[gate].is_down() =>
+            {
+                self.gates[gate].failed(now)
+            }
             Some(_) if failure.sent => {
                 self.gates[gate].ended();
                 self.gates[gate].answered()
@@ -340,9 +346,14 @@ impl Engine {
             return self.settle(step, Outcome::Failed(failure));
         }
         if self.gates[gate].is_down() {
-            // The provider's trouble, not the request's: it waits without using up its tries.
-            self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, None);
-            return self.queue_model(step);
+            // The provider's trouble, not the request's: it waits without using up its tries, and at least as long
+            // as it was told to.
+            let Some(asked) = asked_wait(&failure) else {
+                self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, None);
+                return self.queue_model(step);
+            };
+            let wait = self.within_time(task, asked);
+            return self.back_off(step, attempt, failure, usage, wait);
         }
         let most = self.task(task).request.retries.unwrap_or(self.options.provider_retries);
         let state = self.step_state_mut(step);
@@ -350,11 +361,24 @@ impl Engine {
         if state.failures > most {
             return self.settle(step, Outcome::Failed(failure));
         }
+        let wait = self.retry_wait(step, task, gate, &failure);
+        self.back_off(step, attempt, failure, usage, wait);
+    }
+
+    /// A failed request is sent again after a wait.
+    fn back_off(
+        &mut self,
+        step: CallId,
+        attempt: Attempt,
+        failure: Failure,
+        usage: Usage,
+        wait: Micros,
+    ) {
         self.model_gave_nothing(step); // siblings do not wait for its wait
-        let at = self.now.after(self.retry_wait(step, task, gate, &failure));
+        let at = self.now.after(wait);
         let call = &mut self.calls[step.0 as usize];
         (call.state, call.retry_at) = (State::Backoff, Some(at));
-        self.release_slot(task); // others may use it meanwhile
+        self.release_slot(self.step_state(step).task); // others may use it meanwhile
         self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, Some(at));
         self.out.push(Command::SetTimer { timer: TimerId::Retry(step), at });
     }
@@ -378,21 +402,22 @@ impl Engine {
         let (base, longest) = (self.options.backoff, self.options.backoff_max);
         let failures = self.step_state(step).failures;
         let drawn = crate::jitter::backoff(self.seed, step, Attempt(failures), base, longest);
-        let mut wait = match failure.retry_after {
-            Some(asked) if asked <= RETRY_AFTER_MAX => asked.max(drawn),
-            _ => drawn,
-        };
+        let mut wait = asked_wait(failure).map_or(drawn, |asked| asked.max(drawn));
         if !self.gates[gate].take_retry() {
             // The provider's retries are spent: slowly from here, and not all at once.
             let spread =
                 crate::jitter::backoff(self.seed, step, Attempt(failures), longest, longest);
             wait = wait.max(Micros(longest.0 / 2 + spread.0 / 2));
         }
+        self.within_time(task, wait)
+    }
+
+    /// The wait, shortened where the task's time would run out first: a tenth is left for the last try.
+    fn within_time(&self, task: CallId, wait: Micros) -> Micros {
         let started = self.calls[task.0 as usize].started;
         let left = self.timeout(task).zip(started).map(|(timeout, started)| {
             started.after(timeout).after(self.uncounted(task)).since(self.now)
         });
-        // Leave a tenth of the time for the last try.
         left.map_or(wait, |left| wait.min(Micros(left.0 / 10 * 9)))
     }
 

@@ -7,7 +7,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, EndEntry, Entry, Json, Outcome, Progress, RunFinish, SettleEntry,
     StartEntry, StepEntry, TurnEntry, Work,
 };
-use loopwright_types::{Attempt, CallId, GuestId, Usage};
+use loopwright_types::{Attempt, Bug, CallId, Failure, GuestId, Reason, Usage};
 
 impl Engine {
     /// Does again what caused this entry. Where nothing can have caused it nothing is done, and the comparison says
@@ -82,7 +82,11 @@ impl Engine {
             return;
         }
         let settled = guest.deliverable.drain(..n).collect();
-        let budget = turn.budget.map(|figure| figure.unwrap_or(BUDGET_NONE));
+        let mut budget = turn.budget.map(|figure| figure.unwrap_or(BUDGET_NONE));
+        if Bug::LiveBudget.is_on() {
+            budget = self.ledger.readable();
+            budget[0] += 1.0;
+        }
         self.turn_with(turn.guest, settled, budget);
     }
 
@@ -172,8 +176,17 @@ impl Engine {
 
     fn redo_settled(&mut self, settled: &SettleEntry) {
         let id = settled.call;
-        if !self.is_open(id) {
+        if !self.is_open(id) || Bug::ForgetSettled.is_on() {
             return;
+        }
+        // The steps of a task whose time is up are cancelled before it settles.
+        let cancelled = |failure: &Failure| failure.reason == Reason::Cancelled;
+        let by_task = matches!(&settled.outcome, Outcome::Failed(failure) if cancelled(failure));
+        if let (true, None, Some(task)) =
+            (by_task, settled.attempt, self.calls[id.0 as usize].parent())
+            && self.is_open(task)
+        {
+            return self.time_is_up(task);
         }
         let call = &mut self.calls[id.0 as usize];
         call.started = settled.started.or(call.started);

@@ -49,6 +49,11 @@ impl Engine {
         if self.is_excused(id) || self.is_in_doubt(id) {
             return; // its time goes on when its provider answers again, or a person has decided
         }
+        self.time_is_up(id);
+    }
+
+    /// A call's time is up, whatever it waits for.
+    pub(crate) fn time_is_up(&mut self, id: CallId) {
         if self.conclude_late(id) {
             return;
         }

@@ -5,6 +5,7 @@
 //! body has the text `"sha256:…"`, so that it stays JSON that people can read; what counts is `refs`, which
 //! says at which places, so that no text that a model wrote is ever taken for a reference.
 
+use loopwright_types::Bug;
 use loopwright_types::Digest;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::ops::Range;
@@ -226,8 +227,11 @@ pub(crate) fn release(database: &Connection, run: u64, limit: usize) -> rusqlite
     for blob in &blobs {
         let forget = "DELETE FROM uses WHERE run = ?1 AND blob = ?2";
         database.prepare_cached(forget)?.execute([run.cast_signed(), *blob])?;
-        let delete = "DELETE FROM blobs WHERE number = ?1 \
-                      AND NOT EXISTS (SELECT 1 FROM uses WHERE blob = ?1)";
+        let mut delete = "DELETE FROM blobs WHERE number = ?1 \
+                          AND NOT EXISTS (SELECT 1 FROM uses WHERE blob = ?1)";
+        if Bug::DeleteSharedBlobs.is_on() {
+            delete = "DELETE FROM blobs WHERE number = ?1";
+        }
         database.prepare_cached(delete)?.execute([*blob])?;
     }
     Ok(blobs.len())

@@ -4,6 +4,7 @@ use crate::directory;
 use crate::ends::Ends;
 use crate::error::Error;
 use crate::place::Place;
+use loopwright_types::Bug;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -100,6 +101,9 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
                    PRAGMA journal_size_limit=67108864; PRAGMA foreign_keys=OFF; \
                    PRAGMA trusted_schema=OFF; PRAGMA cache_size=-4096;";
     database.execute_batch(pragmas).map_err(fail)?;
+    if Bug::SynchronousNormal.is_on() {
+        database.execute_batch("PRAGMA synchronous=NORMAL").map_err(fail)?;
+    }
     if new {
         let transaction = Transaction::new(database, TransactionBehavior::Immediate);
         let transaction = transaction.map_err(fail)?;

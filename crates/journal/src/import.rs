@@ -13,6 +13,7 @@ use crate::record::{self, Content};
 use crate::run::{Stored, Tasks};
 use crate::store::Store;
 use loopwright_protocol::{Entry, FORMAT_VERSION};
+use loopwright_types::Bug;
 use loopwright_types::{Digest, RunId};
 use rusqlite::Connection;
 use std::borrow::Cow;
@@ -40,6 +41,21 @@ pub struct Imported {
 enum Item<'a> {
     Value(Digest, &'a [u8]),
     Entry { version: u16, refs: &'a [u8], body: &'a [u8], entry: Entry },
+}
+
+/// Gives each entry of an exported run, in order, without a journal. All of the file is checked; the entries before
+/// damage are given before the error.
+///
+/// # Errors
+/// When the file is damaged, of a newer version or cannot be read.
+pub fn read_export(path: &Path, mut visit: impl FnMut(Entry)) -> Result<Verified, Error> {
+    let head = scan(path, |_, item| {
+        if let Item::Entry { entry, .. } = item {
+            visit(entry);
+        }
+        Ok(())
+    })?;
+    Ok(Verified { count: head.entries, head: head.head })
 }
 
 /// Goes through the file and checks all of it; returns its first and last frame's content.
@@ -203,6 +219,10 @@ impl<'a> Piece<'a> {
         piece.begin_transaction()?;
         piece.stored.number = piece.list().next_number()?;
         piece.renew()?;
+        if Bug::ListImportEarly.is_on() {
+            piece.stored.previous = piece.list().ends()?.newest;
+            piece.list().link(&piece.stored)?;
+        }
         piece.commit()?;
         piece.begin_transaction()?;
         Ok(piece)
@@ -266,6 +286,10 @@ impl<'a> Piece<'a> {
     fn publish(mut self) -> Result<(), Error> {
         self.check()?;
         let list = self.list();
+        if Bug::ListImportEarly.is_on() {
+            self.stored.update(self.database).map_err(|error| self.fail(&error))?;
+            return self.commit();
+        }
         if list.by_index(&self.stored.row.id)?.is_some() {
             return Err(Error::RunExists { run: self.stored.row.id.clone() });
         }

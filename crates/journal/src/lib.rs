@@ -29,7 +29,7 @@ mod writer; // the handle and the thread
 
 pub use control::{Control, Listener, Receipt, Request};
 pub use error::Error;
-pub use import::Imported;
+pub use import::{Imported, read_export};
 pub use options::Options;
 pub use prune::{Prune, Pruned};
 pub use reader::{Entries, Verified};

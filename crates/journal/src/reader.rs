@@ -8,6 +8,7 @@ use crate::record::{self, Content};
 use crate::run::Stored;
 use crate::store::Shared;
 use loopwright_protocol::{Entry, FORMAT_VERSION};
+use loopwright_types::Bug;
 use loopwright_types::{Digest, RunId};
 use rusqlite::{Connection, Row};
 use std::borrow::Cow;
@@ -143,7 +144,8 @@ impl Cursor {
         }
         if self.next == self.run.row.entries {
             self.ended = true;
-            return if self.chain == self.run.row.head { Ok(()) } else { Err(self.end_of_chain()) };
+            let ends = self.chain == self.run.row.head || Bug::SkipChain.is_on();
+            return if ends { Ok(()) } else { Err(self.end_of_chain()) };
         }
         let first = self.next;
         let read = self.fill(&mut visit).and_then(|()| {
@@ -166,7 +168,7 @@ impl Cursor {
             let (content, stored) = read_record(row, run, number, *next, end)?;
             let linked = content.chain(chain, *next);
             let broken = |what: &str| damaged(run, *next, what);
-            if linked != stored {
+            if linked != stored && !Bug::SkipChain.is_on() {
                 return Err(broken("it does not follow from the record before it").into());
             }
             let body = whole_body(database, &content, broken)?;
@@ -317,7 +319,7 @@ fn read_record<'a>(
         Ok((found.get(2)?, found.get(4)?, content))
     };
     let (sum, chain, content) = read().map_err(broken)?;
-    if content.checksum(row) != sum {
+    if content.checksum(row) != sum && !Bug::SkipChecksum.is_on() {
         return Err(damaged(run, expected, "the checksum does not match"));
     }
     let (found, known) = (content.version, FORMAT_VERSION);

@@ -36,7 +36,7 @@ pub struct RunRow {
     pub done: u32,
     /// Subagent tasks that ended without one.
     pub failed: u32,
-    /// What its tasks used; once it has ended, what all its calls used.
+    /// What its tasks used; once it has ended, what all its calls used. What of it is estimated is not in the list.
     pub usage: Usage,
     /// The beginning of the result's JSON text.
     pub result: Option<String>,
@@ -203,6 +203,7 @@ impl Stored {
             cache_read_tokens,
             cache_write_tokens,
             usd_micros,
+            estimated_tokens: _, // the list has no column for it
         } = row.usage;
         let usage =
             [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros];
@@ -252,6 +253,7 @@ fn columns(found: &Row<'_>) -> rusqlite::Result<(Stored, [i64; 2])> {
             cache_read_tokens: big(13)?,
             cache_write_tokens: big(14)?,
             usd_micros: big(15)?,
+            estimated_tokens: 0,
         },
         result: text(16)?,
         error: text(17)?,
@@ -342,7 +344,7 @@ fn settle(row: &mut RunRow, settled: &SettleEntry) {
     let answered = matches!(settled.outcome, Outcome::Done(_)) && !settled.fallback;
     let count = if answered { &mut row.done } else { &mut row.failed };
     *count = count.saturating_add(1);
-    row.usage.add(settled.usage);
+    row.usage.add(Usage { estimated_tokens: 0, ..settled.usage });
 }
 
 fn end(row: &mut RunRow, finish: &RunFinish) {
@@ -351,7 +353,7 @@ fn end(row: &mut RunRow, finish: &RunFinish) {
     row.tasks = finish.tasks;
     row.done = finish.done;
     row.failed = row.failed.min(finish.tasks.saturating_sub(finish.done));
-    row.usage = finish.usage;
+    row.usage = Usage { estimated_tokens: 0, ..finish.usage };
     row.result = finish.result.as_ref().map(|result| preview(result.text()));
     row.error = finish.error.as_ref().map(|error| preview(&error.message));
 }

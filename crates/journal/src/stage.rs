@@ -13,6 +13,7 @@ use crate::sweep;
 use crate::tail::Tail;
 use crate::writer::{Begun, Message, Reply, ResumeHow, Synced};
 use loopwright_protocol::{Entry, FORMAT_VERSION, RunStart};
+use loopwright_types::Bug;
 use loopwright_types::RunId;
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
@@ -52,7 +53,11 @@ impl Committer {
         let live = self.runs.get_mut(&handle).expect("it holds its lease");
         let place = &self.place;
         let fault = |error| Error::from_sqlite(&place.directory, &error);
-        for entry in entries {
+        let mut entries = entries.to_vec();
+        if Bug::ReverseBatch.is_on() {
+            entries.reverse();
+        }
+        for (at, entry) in entries.iter().enumerate() {
             if live.stored.row.entries == record::PLACES_MAX {
                 let cause = format!("run `{}` has too many entries", live.stored.row.id);
                 return Err(Error::Failed { path: place.directory.clone(), cause });
@@ -62,6 +67,16 @@ impl Committer {
             let task = live.tasks.apply(&mut live.stored, entry);
             let packed = blob::pack(&body, self.options.inline_bytes_max);
             let mut content = Content { version: FORMAT_VERSION, task, refs: &[], body: &body };
+            if Bug::DropLastOfBatch.is_on() && at > 0 && at + 1 == entries.len() {
+                live.stored.row.entries += 1;
+                continue;
+            }
+            if let Some(packed) = packed.as_ref().filter(|_| Bug::BlobAfterRow.is_on()) {
+                let content = Content { refs: &packed.refs, body: &packed.body, ..content };
+                live.stored.add(&self.database, &content).map_err(fault)?;
+                live.stored.update(&self.database).map_err(fault)?;
+                self.database.execute_batch("COMMIT; BEGIN IMMEDIATE").map_err(fault)?;
+            }
             if let Some(packed) = &packed {
                 for (digest, value) in &packed.values {
                     let number = live.stored.number;
@@ -69,7 +84,12 @@ impl Committer {
                 }
                 content = Content { refs: &packed.refs, body: &packed.body, ..content };
             }
-            live.stored.add(&self.database, &content).map_err(fault)?;
+            if packed.is_none() || !Bug::BlobAfterRow.is_on() {
+                live.stored.add(&self.database, &content).map_err(fault)?;
+            }
+        }
+        if Bug::ReportEarly.is_on() {
+            (live.synced)(Ok(live.stored.row.entries));
         }
         batch.entries += entries.len();
         batch.touched.insert(handle, true);
@@ -143,7 +163,7 @@ impl Committer {
             Found::Lease(lease) if self.owners.is_held(lease, self.options.now()) => {
                 return Err(Error::RunLive { run: run.clone() });
             }
-            Found::Lease(lease) => lease.epoch + 1,
+            Found::Lease(lease) => lease.epoch + u64::from(!Bug::KeepEpoch.is_on()),
             Found::Damaged | Found::Missing => 0,
         };
         if let Some(damage) = lease.damage(&stored) {
@@ -179,7 +199,7 @@ impl Committer {
             None => (0, record::chain_start(run).0),
             Some((row, chain)) => (record::place_of(row) + 1, chain),
         };
-        if have == entries && head == stored.row.head.0 {
+        if Bug::SkipEnd.is_on() || (have == entries && head == stored.row.head.0) {
             return Ok(());
         }
         let (first, last, what) = match have {
@@ -261,6 +281,10 @@ impl Committer {
             let ends = list.ends()?;
             let ends = Ends { waiting: ends.waiting.saturating_sub(1), ..ends };
             ends.write(&self.database).map_err(|error| self.fault(&error))?;
+            if Bug::AcknowledgeEarly.is_on() {
+                let apart = self.database.execute_batch("COMMIT; BEGIN IMMEDIATE");
+                apart.map_err(|error| self.fault(&error))?;
+            }
         }
         Ok(())
     }
@@ -293,6 +317,10 @@ impl Committer {
             .map_err(|error| self.fault(&error))?;
         // Our own changes do not show in the number that tells of those of others.
         self.watch.look_now();
+        if Bug::RequestEarly.is_on() {
+            let _ = reply.send(Ok(Receipt { number, live }));
+            return Ok(());
+        }
         batch.answers.push(later(reply, Receipt { number, live }));
         Ok(())
     }

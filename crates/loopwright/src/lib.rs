@@ -9,6 +9,7 @@ mod approve; // questions to people
 mod check; // a program looked at without running it
 mod clock; // the run's clock and names drawn from it
 mod execute; // a prepared run, run
+mod fixture; // recordings as tests of programs
 mod fork; // a recorded run again, from what it has
 mod host; // the local host: journal, timers, inbox
 mod modules; // program text with what it imports
@@ -28,6 +29,7 @@ pub use approvals::{Approval, InDoubt, Waiting, waiting};
 pub use approve::{Answer, Approver, Elsewhere, Unattended};
 pub use check::load_program;
 pub use execute::{Canceller, RunReport};
+pub use fixture::{Recording, program_text};
 pub use fork::{Cost, Fork, ForkOptions, ForkPlan, PlannedCall, Standing, Why};
 pub use loopwright_engine::{Doubt, Mismatch, Replayed};
 pub use loopwright_journal as journal;
@@ -41,5 +43,5 @@ pub use loopwright_worktrees as worktrees;
 pub use options::RunOptions;
 pub use prepare::{PrepareError, Run};
 pub use reach::Reach;
-pub use replay::{ReplayError, replay_run};
+pub use replay::{ReplayError, replay_program, replay_run};
 pub use resume::{ResumeOptions, doubts, start_of};

@@ -11,7 +11,7 @@ use loopwright_engine::Recorded;
 use loopwright_interpreter::{Guests, Interpreter};
 use loopwright_journal::Store;
 use loopwright_program::{Program, Report};
-use loopwright_protocol::{Json, Model, ProgramText, RunStart, Subagent, Tool};
+use loopwright_protocol::{Entry, Json, Model, ProgramText, RunStart, Subagent, Tool};
 use loopwright_providers::{ModelDriver, Providers};
 use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
 use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
@@ -73,6 +73,19 @@ impl Run {
     /// # Errors
     /// Everything that can be known to be wrong before the first turn.
     pub fn prepare(options: RunOptions) -> Result<Self, PrepareError> {
+        Self::prepared(options, false)
+    }
+
+    /// The same with the mock driver in place of every subagent, commands and agents included: to see whether a
+    /// program goes through.
+    ///
+    /// # Errors
+    /// As [`Run::prepare`].
+    pub fn rehearse(options: RunOptions) -> Result<Self, PrepareError> {
+        Self::prepared(options, true)
+    }
+
+    fn prepared(options: RunOptions, is_rehearsal: bool) -> Result<Self, PrepareError> {
         let workspace = workspace_of(&options.workspace)?;
         let name = options.program.display().to_string();
         let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
@@ -91,7 +104,7 @@ impl Run {
         let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
         let over = options.model.or(named.filter(|name| *name == MOCK).map(str::to_owned));
         let model = over.clone().or(named.map(str::to_owned));
-        let Around { registry, providers, tools, told } = Around::open(
+        let Around { mut registry, providers, tools, told } = Around::open(
             &workspace,
             &options.data_dir,
             agents_dir.clone(),
@@ -99,6 +112,9 @@ impl Run {
             &options.tables,
             &settings,
         )?;
+        if is_rehearsal {
+            registry.mock_all();
+        }
         let models = pinned(&providers, &registry, model.as_deref())?;
         let interpreter = Interpreter::new(loopwright_interpreter::Options {
             cache_dir: options.cache_dir,
@@ -169,6 +185,19 @@ impl Run {
     /// What is allowed but probably a mistake: in the program, and broken subagent definitions.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// What the run went through before it was taken, for those who show it; nothing for one that begins.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn past(&self, visit: &mut dyn FnMut(&Entry)) -> Result<(), Diagnostic> {
+        let Some(taken) = &self.taken else { return Ok(()) };
+        let entries = self.store.read(&self.start.run).map_err(|error| error.diagnostic())?;
+        for entry in entries.take(usize::try_from(taken.writer.entries()).unwrap_or(usize::MAX)) {
+            visit(&entry.map_err(|error| error.diagnostic())?.1);
+        }
+        Ok(())
     }
 
     /// Reads how many commits (each with one sync) and entries the journal has made in this process.

@@ -1,16 +1,40 @@
-//! A recorded run again, from its record alone: nothing is dispatched, every call and the value are compared.
+//! A recorded run again, from its record alone: nothing is dispatched, every entry is made again and compared.
 
-use loopwright_engine::Replayed;
-use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
+use crate::fixture::{Forgiving, Recording};
+use crate::resume::{interpreter, start_of};
+use loopwright_engine::{Mismatch, Replayed};
+use loopwright_interpreter::{GAS_PER_MS, Guests};
 use loopwright_journal::Store;
-use loopwright_protocol::Entry;
+use loopwright_protocol::{Entry, ProgramText};
 use loopwright_types::{Code, Diagnostic, RunId};
 use std::path::PathBuf;
 
 /// Why a replay stopped.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ReplayError(pub Diagnostic);
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The program does something else than its record says.
+    #[error("{}", .0.diagnostic())]
+    Mismatch(Box<Mismatch>),
+    /// The record cannot be replayed: it is damaged, or was made by another interpreter.
+    #[error("{0}")]
+    Refused(Diagnostic),
+}
+
+impl From<Diagnostic> for ReplayError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Refused(diagnostic)
+    }
+}
+
+impl ReplayError {
+    /// As an error for people.
+    pub fn diagnostic(&self) -> Diagnostic {
+        match self {
+            Self::Mismatch(mismatch) => mismatch.diagnostic(),
+            Self::Refused(diagnostic) => diagnostic.clone(),
+        }
+    }
+}
 
 /// Replays a recorded run.
 ///
@@ -21,24 +45,51 @@ pub fn replay_run(
     run: &RunId,
     cache_dir: Option<PathBuf>,
 ) -> Result<Replayed, ReplayError> {
-    let entries = store.read(run).map_err(|error| ReplayError(error.diagnostic()))?;
-    let mut read = Vec::new();
-    for entry in entries {
-        let (_, entry) = entry.map_err(|error| ReplayError(error.diagnostic()))?;
-        read.push(entry);
-    }
-    let Some(Entry::RunStarted(start)) = read.first() else {
-        let message = format!("run `{run}` has no first entry");
-        return Err(ReplayError(Diagnostic::new(Code::JOURNAL_DAMAGED, message)));
+    let start = start_of(store, run)?;
+    let mut guests = Guests::new(interpreter(&start, cache_dir)?, &start.settings);
+    let (store, run) = (store.clone(), run.clone());
+    crate::execute::on_own_thread(move || {
+        let mut damage = None;
+        let read = store.read(&run).map_err(|error| error.diagnostic())?;
+        let entries = read.map_while(|entry| match entry {
+            Ok((_, entry)) => Some(entry),
+            Err(error) => {
+                damage = Some(error);
+                None
+            }
+        });
+        let replayed = loopwright_engine::replay(entries, &mut guests, GAS_PER_MS);
+        let replayed = replayed.map_err(ReplayError::Mismatch)?;
+        let Some(damage) = damage else { return Ok(replayed) };
+        let mut told = damage.diagnostic();
+        told.message = format!(
+            "{}; the {} turns and {} calls before it replay the same",
+            told.message, replayed.turns, replayed.calls
+        );
+        Err(told.into())
+    })?
+}
+
+/// Holds a program as it is now against a recording: the same calls, in the same order, and the same result. Where its
+/// lines are and what it logs does not matter. Nothing is dispatched.
+///
+/// # Errors
+/// The first difference; when the recording was made by another interpreter.
+pub fn replay_program(
+    recording: Recording,
+    program: ProgramText,
+    cache_dir: Option<PathBuf>,
+) -> Result<Replayed, ReplayError> {
+    let mut entries = recording.entries;
+    let Some(Entry::RunStarted(start)) = entries.first_mut() else {
+        let message = "the recording has no first entry";
+        return Err(Diagnostic::new(Code::JOURNAL_DAMAGED, message).into());
     };
-    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
-    let interpreter = Interpreter::new(options).map_err(|error| ReplayError(error.diagnostic()))?;
-    if interpreter.hash() != start.interpreter {
-        let message = format!("run `{run}` was made by another version of the interpreter");
-        let hint = format!("replay it with Loopwright {}", start.version);
-        return Err(ReplayError(Diagnostic::new(Code::JOURNAL_MISMATCH, message).hint(hint)));
-    }
-    let mut guests = Guests::new(interpreter, &start.settings);
-    loopwright_engine::replay(read, &mut guests, GAS_PER_MS)
-        .map_err(|mismatch| ReplayError(mismatch.diagnostic()))
+    start.program = program;
+    let guests = Guests::new(interpreter(start, cache_dir)?, &start.settings);
+    crate::execute::on_own_thread(move || {
+        let mut guests = Forgiving::new(guests, &entries);
+        let entries = entries.into_iter().filter(|entry| !matches!(entry, Entry::Logged(_)));
+        loopwright_engine::replay(entries, &mut guests, GAS_PER_MS).map_err(ReplayError::Mismatch)
+    })?
 }

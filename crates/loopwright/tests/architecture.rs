@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host", &["protocol", "types"]),
     ("agent", &["protocol", "schema", "types"]),
     ("providers", &["host", "protocol", "types"]),
-    ("mcp", &["host", "protocol", "types"]),
+    ("mcp", &["host", "protocol", "schema", "types"]),
     ("acp", &["host", "protocol", "types"]),
     ("worktrees", &["protocol", "types"]),
     ("disk", &[]),

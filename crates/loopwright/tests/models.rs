@@ -70,14 +70,18 @@ impl Scene {
         ran
     }
 
-    /// What the run accounted is what the provider told, failed attempts included.
+    /// What the run accounted is what the provider told, failed attempts included; what was not told is marked.
     fn assert_accounted(&self, ran: &Ran) {
         let books = self.provider.report();
         assert_eq!(books.refused, Vec::<String>::new());
         let told = books.entries.iter().filter_map(|entry| entry.told);
         let told = told.fold((0, 0), |sum, usage| (sum.0 + usage.prompt(), sum.1 + usage.output));
         let usage = ran.report.usage;
-        assert_eq!((usage.input_tokens, usage.output_tokens), told);
+        if usage.estimated_tokens == 0 {
+            assert_eq!((usage.input_tokens, usage.output_tokens), told);
+        }
+        assert_eq!(usage.tokens() - usage.estimated_tokens, told.0 + told.1);
+        assert!(usage.tokens() >= books.billed.total(), "{usage:?} {:?}", books.billed);
     }
 }
 

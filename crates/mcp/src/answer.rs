@@ -1,6 +1,7 @@
 //! What a tool answered, as the value that programs and models get.
 
 use crate::failure;
+use loopwright_schema::{Limits, Validator, compile, describe};
 use loopwright_types::{Code, Failure, Reason};
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde_json::Value;
@@ -8,24 +9,48 @@ use serde_json::Value;
 /// Stands for content that a newer revision brought.
 const UNKNOWN: &str = "[content of a kind that is not known here]";
 
+/// What a tool says of its results.
+#[derive(Clone)]
+pub(crate) enum Promise {
+    /// Nothing: they are text.
+    Text,
+    /// They are structures that fit this.
+    Fits(Validator),
+    /// They are structures, of which nothing can be checked.
+    Unknown,
+}
+
+impl Promise {
+    /// # Errors
+    /// Why results cannot be checked against the tool's schema.
+    pub(crate) fn of(schema: Option<&Value>, limits: &Limits) -> Result<Self, String> {
+        let Some(schema) = schema else { return Ok(Self::Text) };
+        compile(schema, limits).map(Self::Fits).map_err(|error| failure::line(&error.message))
+    }
+
+    fn is_structure(&self) -> bool {
+        !matches!(self, Self::Text)
+    }
+}
+
 /// What is known of the call whose answer is read.
 pub(crate) struct Called<'a> {
     pub(crate) server: &'a str,
     /// The tool as programs name it.
     pub(crate) tool: &'a str,
-    pub(crate) has_output_schema: bool,
+    pub(crate) promise: &'a Promise,
     pub(crate) result_bytes_max: usize,
 }
 
 /// The structured content where the tool promises one, else its content as text.
 ///
 /// # Errors
-/// When the tool reports an error (its text is the message), when it promised a structure and sent none, and when the
-/// result is over its limit.
+/// When the tool reports an error (its text is the message), when it promised a structure and sent another or none, and
+/// when the result is over its limit.
 pub(crate) fn value(called: &Called<'_>, result: CallToolResult) -> Result<Value, Failure> {
     let text = text(&result.content);
     let size = match &result.structured_content {
-        Some(value) if called.has_output_schema || text.is_empty() => length(value),
+        Some(value) if called.promise.is_structure() || text.is_empty() => length(value),
         _ => text.len(),
     };
     if size > called.result_bytes_max {
@@ -37,17 +62,22 @@ pub(crate) fn value(called: &Called<'_>, result: CallToolResult) -> Result<Value
         return Err(refused(called, &text, result.structured_content.as_ref()));
     }
     match result.structured_content {
-        Some(value) if called.has_output_schema => Ok(value),
-        None if called.has_output_schema => {
-            let cause = format!(
-                "the tool `{}` has an output schema, and its result has no structured content",
-                called.tool
-            );
-            Err(failure::protocol(called.server, &cause))
+        Some(value) if called.promise.is_structure() => kept(called, value),
+        None if called.promise.is_structure() => {
+            Err(failure::result(called.server, called.tool, "it has no structured content"))
         }
         // Without a promise the result is text, always: where there is nothing else, the structure's.
         Some(value) if text.is_empty() => Ok(Value::String(value.to_string())),
         _ => Ok(Value::String(text)),
+    }
+}
+
+/// The structure, if it is of the shape that was promised.
+fn kept(called: &Called<'_>, value: Value) -> Result<Value, Failure> {
+    let Promise::Fits(validator) = called.promise else { return Ok(value) };
+    match validator.check(&value) {
+        Ok(()) => Ok(value),
+        Err(violations) => Err(failure::result(called.server, called.tool, &describe(&violations))),
     }
 }
 
@@ -120,8 +150,15 @@ mod tests {
     use serde_json::json;
 
     fn read(result: Value, has_output_schema: bool) -> Result<Value, Failure> {
+        let numbers = json!({
+            "type": ["object", "array"],
+            "properties": { "n": { "type": "number" } },
+            "additionalProperties": { "type": "string" },
+        });
+        let promised = Some(&numbers).filter(|_| has_output_schema);
+        let promise = Promise::of(promised, &Limits::default()).unwrap();
         let called =
-            Called { server: "files", tool: "files.list", has_output_schema, result_bytes_max: 64 };
+            Called { server: "files", tool: "files.list", promise: &promise, result_bytes_max: 64 };
         value(&called, serde_json::from_value(result).unwrap())
     }
 
@@ -156,6 +193,13 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_that_is_none_is_told_and_promises_nothing_that_could_be_checked() {
+        let promise = Promise::of(Some(&json!({ "type": "objekt" })), &Limits::default());
+        let cause = promise.err().unwrap();
+        assert!(cause.contains("the schema is not valid"), "{cause}");
+    }
+
+    #[test]
     fn an_answer_that_cannot_be_given_on_is_a_failure_that_says_why() {
         let long = "x".repeat(65);
         let cases = [
@@ -174,9 +218,16 @@ mod tests {
             (
                 json!({"content": [{"type": "text", "text": "a"}]}),
                 true,
-                Code::MCP_PROTOCOL,
-                "the MCP server `files` does not keep to the protocol: the tool `files.list` has an output schema, \
-                 and its result has no structured content",
+                Code::MCP_RESULT,
+                "the result of `files.list` does not fit the output schema that the MCP server `files` gives for it: \
+                 it has no structured content",
+            ),
+            (
+                json!({"content": [{"type": "text", "text": "{}"}], "structuredContent": {"n": "1"}}),
+                true,
+                Code::MCP_RESULT,
+                "the result of `files.list` does not fit the output schema that the MCP server `files` gives for it: \
+                 n: `\"1\"` is not of type \"number\"",
             ),
             (
                 json!({"content": [{"type": "text", "text": long}]}),

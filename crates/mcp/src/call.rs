@@ -1,6 +1,6 @@
 //! One call from request to answer. It is sent once: what went wrong is reported and never repeated from here.
 
-use crate::answer::{self, Called};
+use crate::answer::{self, Called, Promise};
 use crate::connection::Connection;
 use crate::failure;
 use crate::handler::answer_input;
@@ -34,7 +34,7 @@ pub(crate) struct Call {
     /// The server's own name of it.
     pub(crate) wire_name: String,
     pub(crate) arguments: Map<String, Value>,
-    pub(crate) has_output_schema: bool,
+    pub(crate) promise: Promise,
     /// Where progress goes.
     pub(crate) progress: Sender<String>,
     /// Tells when the caller gives up.
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     let called = Called {
         server: server.name(),
         tool: &call.tool,
-        has_output_schema: call.has_output_schema,
+        promise: &call.promise,
         result_bytes_max: server.limits().result_bytes_max,
     };
     answer::value(&called, result?)

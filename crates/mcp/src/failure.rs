@@ -30,6 +30,15 @@ pub(crate) fn protocol(server: &str, cause: &str) -> Failure {
         .hint("this is a fault of the server; a newer version of it may help")
 }
 
+/// A result that is not of the shape that its tool promised.
+pub(crate) fn result(server: &str, tool: &str, cause: &str) -> Failure {
+    let message = format!(
+        "the result of `{tool}` does not fit the output schema that the MCP server `{server}` gives for it: {cause}"
+    );
+    let hint = "the call may have had its effect; this is a fault of the server, and a newer version of it may help";
+    Failure::new(Reason::Provider, Code::MCP_RESULT, message).hint(hint)
+}
+
 /// Something a server sent is over a limit. `size` is in bytes where it is known.
 pub(crate) fn too_large(server: &str, what: &str, size: Option<usize>, setting: &str) -> Failure {
     let size = size.map(|it| format!(" ({it} bytes)")).unwrap_or_default();

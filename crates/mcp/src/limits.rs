@@ -1,5 +1,6 @@
 //! The settings `mcp.*` in force.
 
+use loopwright_schema as schema;
 use loopwright_types::Settings;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub(crate) struct Limits {
     pub(crate) result_bytes_max: usize,
     pub(crate) stderr_bytes_max: usize,
     pub(crate) items_max: usize,
+    /// For the schemas of results.
+    pub(crate) schema: schema::Limits,
 }
 
 impl Limits {
@@ -28,6 +31,7 @@ impl Limits {
             result_bytes_max: settings.count("mcp.result_bytes_max"),
             stderr_bytes_max: settings.count("mcp.stderr_bytes_max"),
             items_max: settings.count("mcp.tools_max"),
+            schema: schema::Limits::from_settings(settings),
         }
     }
 }

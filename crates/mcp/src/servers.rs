@@ -193,7 +193,7 @@ impl Servers {
             tool: entry.tool.name.clone(),
             wire_name: entry.wire_name.clone(),
             arguments: arguments(entry, args)?,
-            has_output_schema: entry.tool.output.is_some(),
+            promise: entry.promise.clone(),
             progress: send_progress,
             cancelled: is_cancelled,
         };

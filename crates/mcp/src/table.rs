@@ -1,5 +1,6 @@
 //! Which tool is where: the names that programs and models use, and what is behind each.
 
+use crate::answer::Promise;
 use crate::listing::Listed;
 use crate::names::{Names, fold};
 use crate::server::Server;
@@ -18,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) server: Arc<Server>,
     /// The server's own name of it.
     pub(crate) wire_name: String,
+    /// What its results look like.
+    pub(crate) promise: Promise,
 }
 
 /// All tools of a run.
@@ -63,13 +66,26 @@ impl Table {
                         format!("programs call its tool `{shown}` `{server_name}.{own_name}`"),
                     );
                 }
-                table.add(Arc::clone(&server), &server_name, own_name, listed);
+                let promise = Promise::of(listed.output.as_ref(), &server.limits().schema);
+                let promise = promise.unwrap_or_else(|cause| {
+                    let shown = crate::failure::line(&listed.name);
+                    say(&server, format!("results of its tool `{shown}` are not checked: {cause}"));
+                    Promise::Unknown
+                });
+                table.add(Arc::clone(&server), &server_name, own_name, listed, promise);
             }
         }
         (table, diagnostics)
     }
 
-    fn add(&mut self, server: Arc<Server>, server_name: &str, own_name: String, listed: Listed) {
+    fn add(
+        &mut self,
+        server: Arc<Server>,
+        server_name: &str,
+        own_name: String,
+        listed: Listed,
+        promise: Promise,
+    ) {
         let name = format!("{server_name}.{own_name}");
         let wire = format!("{}.{}", server.name(), listed.name);
         let tool = Tool {
@@ -91,7 +107,8 @@ impl Table {
         }
         let server_name = server_name.to_owned();
         let wire_name = listed.name;
-        self.entries.insert(name, Entry { tool, server_name, own_name, server, wire_name });
+        self.entries
+            .insert(name, Entry { tool, server_name, own_name, server, wire_name, promise });
     }
 
     /// All of them, by name.

@@ -141,11 +141,12 @@ fn a_call_that_gets_no_usable_answer_fails_with_the_reason() {
             Code::MCP_TOO_LARGE,
             "than `mcp.message_bytes_max` allows",
         ),
+        ("lie", json!({}), Code::MCP_RESULT, "gives for it: it has no structured content"),
         (
             "lie",
-            json!({}),
-            Code::MCP_PROTOCOL,
-            "has an output schema, and its result has no structured content",
+            json!({"structure": {"n": "three"}}),
+            Code::MCP_RESULT,
+            "gives for it: n: `\"three\"` is not of type \"number\"",
         ),
         ("malformed", json!({}), Code::MCP_PROTOCOL, "an answer is no message"),
         (

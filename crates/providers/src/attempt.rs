@@ -23,7 +23,7 @@ use loopwright_types::{
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
@@ -114,15 +114,6 @@ impl Job {
                 Err(failure)
             }
         };
-        let told = *told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = told {
-            let is_empty = told.usage.output_tokens == 0 && result.is_ok();
-            if !told.is_whole || is_empty {
-                let message =
-                    format!("{shown} did not tell all tokens of a request: they count as none");
-                self.tell(Progress::Message(message));
-            }
-        }
         result.map_err(|mut failure| {
             for secret in &secrets {
                 failure.message = secret.scrub(&failure.message);
@@ -186,13 +177,25 @@ impl Job {
         if !kind.is_empty() && kind != "text/event-stream" {
             let body = read_error(response, around, first).await;
             let error = other_kind(&kind, &body);
+            if kind == "application/json" && matches!(error, WireError::Malformed(_)) {
+                *lock(told) = Some(Told::default()); // it may be a whole reply of a server that does not stream
+            }
             return Err(wire_failure(error));
         }
+        // From here on it is billed.
+        *lock(told) = Some(Told::default());
         let mut stream = Stream::new(response, first, &around.bounds, &shown);
         let read = self.read(&mut stream, &mut decoder, told).await;
         match read {
             Ok(()) => stream.drain(),
-            Err(StreamError::Wire(error)) => return Err(wire_failure(error)),
+            Err(StreamError::Wire(error)) => {
+                // An error instead of a reply is as good as a status that says so.
+                let is_refusal = matches!(error, WireError::Told(_));
+                if is_refusal && *lock(told) == Some(Told::default()) {
+                    *lock(told) = None;
+                }
+                return Err(wire_failure(error));
+            }
             Err(StreamError::Failed(failure)) => return Err(*failure),
         }
         let reply = decoder.finish().map_err(wire_failure)?;
@@ -218,13 +221,12 @@ impl Job {
                 return end.map_err(StreamError::Wire);
             };
             if std::mem::take(&mut is_first) {
-                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Told::default());
                 self.tell(Progress::Began);
             }
             let fed = reader.feed(&bytes, &mut events);
             for event in events.drain(..) {
                 let read = decoder.event(&event);
-                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoder.told());
+                *lock(told) = Some(decoder.told());
                 if read.map_err(StreamError::Wire)? {
                     return Ok(());
                 }
@@ -237,6 +239,10 @@ impl Job {
             }
         }
     }
+}
+
+fn lock(told: &Mutex<Option<Told>>) -> MutexGuard<'_, Option<Told>> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn deadline(shown: &str, what: &str, limit: Duration, name: &str) -> Failure {

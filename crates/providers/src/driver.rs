@@ -2,9 +2,10 @@
 
 use crate::attempt::{Bounds, Clients, Job, Surroundings};
 use crate::config::Providers;
+use crate::estimate;
 use crate::wire::Told;
 use loopwright_host::{Driver, Reporter};
-use loopwright_protocol::{Dispatch, Json, Outcome, Work};
+use loopwright_protocol::{Dispatch, Json, Outcome, Progress, Work};
 use loopwright_types::{Attempt, CallId, Code, Failure, FailureClass, Reason, Settings, Usage};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,8 @@ const BLOCKING_THREADS_MAX: usize = 4;
 /// Asks models: serves [`Work::Model`] and nothing else.
 ///
 /// Every dispatch ends in one report: a [`loopwright_protocol::ModelReply`], or a failure with its class; both with
-/// the tokens that the provider told, also of a reply that was cut or cancelled. Money is left to the engine.
+/// the tokens that the provider told, also of a reply that was cut or cancelled; what it did not tell of a reply that
+/// it began is estimated and marked. Money is left to the engine.
 pub struct ModelDriver {
     shared: Arc<Shared>,
     state: Mutex<State>,
@@ -168,7 +170,15 @@ async fn attempt(shared: Arc<Shared>, job: Job, cancel: Arc<Notify>) {
         result = job.run(&shared.around, &told) => result,
     };
     lock(&shared.running).remove(&(job.call, job.attempt));
-    let usage = lock(&told).map_or(Usage::default(), |told| told.usage);
+    let told = *lock(&told);
+    let usage =
+        told.map_or(Usage::default(), |told| estimate::usage(told, &job.request, result.is_ok()));
+    if usage.estimated_tokens > 0 {
+        let (shown, estimated) = (&job.request.model, usage.estimated_tokens);
+        let what =
+            format!("`{shown}` did not tell all tokens of a request: {estimated} are estimated");
+        job.reporter.progressed(job.call, job.attempt, Progress::Message(what));
+    }
     let outcome = match result {
         Ok(reply) => Outcome::Done(Json::of(&reply)),
         Err(failure) => Outcome::Failed(failure),

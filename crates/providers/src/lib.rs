@@ -14,6 +14,7 @@ mod catalog; // what known models cost
 mod config; // providers and models from the settings
 mod describe; // what a configuration has, for people
 mod driver; // attempts on one background thread
+mod estimate; // tokens that a provider did not tell
 mod failure; // what a provider's error asks for
 mod headers; // Retry-After and rate limits
 mod key; // keys by reference

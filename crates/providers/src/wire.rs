@@ -54,6 +54,10 @@ pub(crate) struct Told {
     pub usage: Usage,
     /// Whether it told of the tokens of the whole reply, and not only of the input.
     pub is_whole: bool,
+    /// Bytes of content that came.
+    pub written: usize,
+    /// Bytes of content that came after tokens were last told.
+    pub untold: usize,
 }
 
 impl Wire {
@@ -132,7 +136,7 @@ impl Wire {
             Self::OpenaiChat => Form::Chat(chat_reply::Reply::default()),
             Self::Gemini => Form::Gemini(gemini_reply::Reply::default()),
         };
-        Decoder { form, tag: common::tag(self, provider), calls }
+        Decoder { form, tag: common::tag(self, provider), calls, counted: 0 }
     }
 }
 
@@ -141,6 +145,8 @@ pub(crate) struct Decoder {
     form: Form,
     tag: String,
     calls: usize,
+    /// Bytes of content when tokens were last told.
+    counted: usize,
 }
 
 enum Form {
@@ -150,15 +156,40 @@ enum Form {
     Gemini(gemini_reply::Reply),
 }
 
+impl Form {
+    fn told(&self) -> Told {
+        match self {
+            Self::Anthropic(reply) => reply.told(),
+            Self::Responses(reply) => reply.told(),
+            Self::Chat(reply) => reply.told(),
+            Self::Gemini(reply) => reply.told(),
+        }
+    }
+
+    fn written(&self) -> usize {
+        match self {
+            Self::Anthropic(reply) => reply.written(),
+            Self::Responses(reply) => reply.written(),
+            Self::Chat(reply) => reply.written(),
+            Self::Gemini(reply) => reply.written(),
+        }
+    }
+}
+
 impl Decoder {
     /// Takes an event; `true` when it was the terminal one.
     pub(crate) fn event(&mut self, event: &SseEvent) -> Result<bool, WireError> {
-        match &mut self.form {
+        let before = self.form.told();
+        let result = match &mut self.form {
             Form::Anthropic(reply) => reply.event(event),
             Form::Responses(reply) => reply.event(event),
             Form::Chat(reply) => reply.event(event),
             Form::Gemini(reply) => reply.event(event),
+        };
+        if self.form.told() != before {
+            self.counted = self.form.written();
         }
+        result
     }
 
     /// The body ended as HTTP says it should. Only Gemini has no terminal event of its own: its last chunk says why
@@ -172,12 +203,8 @@ impl Decoder {
 
     /// The tokens told so far; also of a reply that does not count.
     pub(crate) fn told(&self) -> Told {
-        match &self.form {
-            Form::Anthropic(reply) => reply.told(),
-            Form::Responses(reply) => reply.told(),
-            Form::Chat(reply) => reply.told(),
-            Form::Gemini(reply) => reply.told(),
-        }
+        let written = self.form.written();
+        Told { written, untold: written.saturating_sub(self.counted), ..self.form.told() }
     }
 
     /// The reply, after its terminal event.

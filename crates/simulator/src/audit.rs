@@ -163,5 +163,6 @@ fn less(all: Usage, part: Usage) -> Usage {
         cache_read_tokens: all.cache_read_tokens - part.cache_read_tokens,
         cache_write_tokens: all.cache_write_tokens - part.cache_write_tokens,
         usd_micros: all.usd_micros - part.usd_micros,
+        estimated_tokens: all.estimated_tokens - part.estimated_tokens,
     }
 }

@@ -155,7 +155,15 @@ impl Books {
         self.intents.retain(|_, number| *number < durable);
         self.settled.retain(|_, number| *number < durable);
         let mut ends = HashSet::new();
+        // The last attempt of each call, and that about which a person has decided.
+        let (mut last, mut decided) = (HashMap::new(), HashMap::new());
         for entry in entries {
+            if let Entry::AttemptStarted(start) = entry {
+                last.insert(start.call, start.attempt);
+            }
+            if let Entry::Decided(about) = entry {
+                decided.insert(about.call, last.get(&about.call).copied().unwrap_or(Attempt(0)));
+            }
             match entry {
                 Entry::AttemptEnded(end) => ends.insert((end.call, end.attempt)),
                 Entry::Settled(end) => end.attempt.is_some_and(|it| ends.insert((end.call, it))),
@@ -163,6 +171,7 @@ impl Books {
                 _ => false,
             };
         }
+        self.doubtful.clear();
         for one in &mut self.executions {
             let known = ends.contains(&(one.call, one.attempt))
                 || one.served_by == WORKFLOW && ends.contains(&(one.call, Attempt(0)));
@@ -176,7 +185,8 @@ impl Books {
                 }
                 _ => false,
             };
-            let open = !self.settled.contains_key(&one.call);
+            let open = !self.settled.contains_key(&one.call)
+                && decided.get(&one.call).is_none_or(|known| *known < one.attempt);
             if open && (one.lost || cut_off) && one.effects != Effects::None {
                 self.doubtful.insert(one.call);
             }

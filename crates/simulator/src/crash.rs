@@ -80,6 +80,12 @@ impl Simulation {
                 let Entry::RunFinished(end) = entry else { return false };
                 end.external || matches!(end.status, RunStatus::Parked | RunStatus::Cancelled)
             };
+            if let (Some(Stopped::Crashed { .. }), Some(Entry::RunFinished(end))) =
+                (&stopped, life.journal.last())
+                && !life.journal.last().is_some_and(waits)
+            {
+                break (Ok(end.status), None); // it died after its work was done
+            }
             match &stopped {
                 Some(Stopped::Crashed { .. }) => {}
                 None if life.crashes.reopened > 0 && life.journal.last().is_some_and(waits) => {

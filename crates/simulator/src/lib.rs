@@ -17,6 +17,7 @@ mod books; // the simulator's own record of a run
 mod crash; // processes that die, and those that go on
 mod guests; // guests made of steps
 mod host; // virtual clock, journal in memory, mock subagents
+#[cfg(feature = "mock")]
 mod mock; // the mock subagent as plans
 mod pen; // what a scripted guest writes with
 mod plan; // how mock subagents behave
@@ -31,6 +32,7 @@ pub use books::{Books, Execution, Load};
 pub use crash::Crashes;
 pub use guests::{ScriptedGuests, program};
 pub use host::SimHost;
+#[cfg(feature = "mock")]
 pub use mock::MockPlans;
 pub use pen::Pen;
 pub use plan::{Latency, OnCancel, Plan, Plans, echo};

@@ -281,6 +281,9 @@ impl Simulated {
         let violations = audit::audit(&entries, &books, ended.as_ref().ok().copied());
         books.violations.extend(violations);
         let violations = books.violations.join("\n  ");
+        if !violations.is_empty() && std::env::var_os("LOOPWRIGHT_SIMULATOR_SEED").is_some() {
+            entries.iter().for_each(|entry| println!("{entry:?}"));
+        }
         assert!(violations.is_empty(), "seed {seed}: broken promises:\n  {violations}");
         Self { ended, entries, durable, books, elapsed }
     }

@@ -126,6 +126,16 @@ impl Registry {
         self.definitions.extend(good);
     }
 
+    /// Lets the mock driver stand in for every subagent, commands and agents included: nothing is started.
+    pub fn mock_all(&mut self) {
+        for definition in self.definitions.values_mut() {
+            let mut own = Definition::clone(definition);
+            own.runner = Runner::Mock;
+            own.effects = Effects::None; // an invented answer changes nothing
+            *definition = Arc::new(own);
+        }
+    }
+
     fn override_model(&mut self, model: &str) {
         for definition in self.definitions.values_mut() {
             if definition.runner != Runner::Model {

@@ -65,6 +65,41 @@ bugs! {
     SkipChain,
     /// The end of a run is not held against its row when it is resumed.
     SkipEnd,
+    // The engine.
+    /// An attempt is dispatched before its intent is durable.
+    DispatchEarly,
+    /// An attempt with effects is dispatched without any intent.
+    ForgetIntent,
+    /// A result is delivered before it is durable.
+    DeliverEarly,
+    /// A result is delivered twice.
+    DeliverTwice,
+    /// The run's end is told before it is durable.
+    FinishEarly,
+    /// A replay delivers completions in the order of their calls, not in the recorded one.
+    OrderByStart,
+    /// A replay gives a guest another seed.
+    LoseSeed,
+    /// A replay shows a guest another time than the recorded one.
+    LiveClock,
+    /// A replay shows a guest other budget figures than the recorded ones.
+    LiveBudget,
+    /// A resume takes a settled call for an open one.
+    ForgetSettled,
+    /// A resume sends settled tasks again.
+    RunSettledAgain,
+    /// A resume takes what has effects for what has none, and repeats it by itself.
+    RepeatEffects,
+    /// A retryable failure of what has effects is retried by itself.
+    RetryEffects,
+    /// A resume takes what was under way for still under way.
+    ForgetLost,
+    /// A resume sets no timers.
+    ForgetTimers,
+    /// A decision on a call in doubt is neither written nor carried out.
+    ForgetDecision,
+    /// The end of any attempt of an open call is taken for that of the one under way.
+    TakeAnyEnd,
 }
 
 #[cfg(feature = "deliberate-faults")]

@@ -147,6 +147,7 @@ codes! {
     903 SETTINGS_FILE "the settings file cannot be read";
     904 USAGE "the command line cannot be understood";
     905 FILE_EXISTS "a file is in the way";
+    906 NOTHING_TO_TEST "there is nothing to test";
     // 10xx: model providers.
     1001 KEY_MISSING "a provider's key is missing";
     1002 KEY_REFUSED "a provider refused the key";
@@ -178,6 +179,7 @@ codes! {
     1110 MCP_TOOL "a tool of an MCP server cannot be used";
     1111 MCP_TIMEOUT "an MCP server did not answer in time";
     1112 MCP_ERROR "an MCP server answered with an error";
+    1113 MCP_RESULT "a result does not fit the output schema of its MCP tool";
     // 12xx: agents over the Agent Client Protocol.
     1201 AGENT_NOT_STARTED "an agent could not be started";
     1202 AGENT_NOT_READY "an agent did not get ready for its task";

@@ -21,6 +21,9 @@ pub struct Usage {
     /// Money in millionths of a US dollar.
     #[serde(alias = "usdMicros", skip_serializing_if = "is_zero")]
     pub usd_micros: u64,
+    /// Input and output tokens that no provider told: estimated, on the safe side. Part of the others.
+    #[serde(alias = "estimatedTokens", skip_serializing_if = "is_zero")]
+    pub estimated_tokens: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
@@ -36,6 +39,7 @@ impl Usage {
         self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
         self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
         self.usd_micros = self.usd_micros.saturating_add(other.usd_micros);
+        self.estimated_tokens = self.estimated_tokens.saturating_add(other.estimated_tokens);
     }
 
     /// What is left of this without the other; `None` where the other has more of anything.
@@ -46,6 +50,7 @@ impl Usage {
             cache_read_tokens: self.cache_read_tokens.checked_sub(other.cache_read_tokens)?,
             cache_write_tokens: self.cache_write_tokens.checked_sub(other.cache_write_tokens)?,
             usd_micros: self.usd_micros.checked_sub(other.usd_micros)?,
+            estimated_tokens: self.estimated_tokens.checked_sub(other.estimated_tokens)?,
         })
     }
 

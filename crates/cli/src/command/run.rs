@@ -16,7 +16,7 @@ use approve::TerminalApprover;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::Entry;
 use loopwright::types::{RunStatus, Usage};
-use loopwright::view::finish_json;
+use loopwright::view::{RunView, finish_json};
 use loopwright::{Approver, Elsewhere, Run, RunOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -107,7 +107,12 @@ fn execute(
         Some(_) => Arc::new(Elsewhere),
     };
     let id = run.id().clone();
-    let (mut show, seen, begun) = (progress.observer(), sources.clone(), id.clone());
+    let mut view = RunView::new();
+    run.past(&mut |entry| {
+        sources.take(entry);
+        view.apply(entry);
+    })?;
+    let (mut show, seen, begun) = (progress.observer(view), sources.clone(), id.clone());
     let mut untold = background.map(|background| (background, told));
     let observer = Box::new(move |entry: &Entry| {
         if let Some((background, told)) = untold.take() {

@@ -43,6 +43,11 @@ impl Live {
         Self { shared, thread: Mutex::new(Some(thread)) }
     }
 
+    /// Goes on from what the run went through before.
+    pub fn begin(&self, view: RunView) {
+        *lock(&self.shared.view) = view;
+    }
+
     /// Takes an entry.
     pub fn apply(&self, entry: &Entry) {
         lock(&self.shared.view).apply(entry);

@@ -6,4 +6,4 @@ mod model; // what the journal has reported, and what a crash leaves open
 mod steps; // the operations
 mod world; // disk, clock and stores of one case
 
-pub use world::{case, case_at, operations};
+pub use world::{case, case_at, operations, prepare};

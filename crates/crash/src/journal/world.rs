@@ -239,6 +239,11 @@ fn draw_plan(disk: &Disk, random: &mut Random) -> Plan {
     }
 }
 
+/// Makes what all cases share.
+pub fn prepare() {
+    (formatted(), exported());
+}
+
 fn begin(seed: u64) -> World {
     let world = World::new(seed);
     // One case in eight also makes the journal.

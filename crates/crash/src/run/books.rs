@@ -3,7 +3,7 @@
 
 use super::work::{Key, effects};
 use loopwright_protocol::{Dispatch, GuestStart, Outcome, TurnInput, Work};
-use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros};
+use loopwright_types::{Attempt, CallId, Effects, GuestId};
 use std::collections::{BTreeMap, HashMap};
 
 /// A provider was asked.
@@ -14,7 +14,6 @@ pub(super) struct Asked {
     pub attempt: Attempt,
     pub key: Key,
     pub work: Work,
-    pub at: Micros,
     /// How the provider ended it. An effect is done then.
     pub ended: Option<Outcome>,
     /// Its answer is known to be durable, or a guest has it.
@@ -45,7 +44,7 @@ impl Books {
     }
 
     /// Returns the number of the question.
-    pub fn ask(&mut self, life: u64, dispatch: &Dispatch, now: Micros) -> usize {
+    pub fn ask(&mut self, life: u64, dispatch: &Dispatch) -> usize {
         let (call, attempt, work) = (dispatch.call, dispatch.attempt, dispatch.work.clone());
         let key = Key::of(&work);
         let name = format!("{attempt} of call {call} (`{}`)", key.0);
@@ -56,15 +55,13 @@ impl Books {
         let finished = before.iter().any(done);
         self.demand(!finished, || format!("{name} was finished and is sent again"));
         if effects(&work) != Effects::None {
-            let twice = before.iter().any(|one| !matches!(one.ended, Some(Outcome::Failed(_))));
-            self.demand(!twice, || format!("{name}: its effect is done twice"));
+            self.demand(before.is_empty(), || format!("{name}: its effect is done twice"));
         }
         let again = before.iter().any(|one| (one.call, one.attempt) == (call, attempt) && one.sure);
         self.demand(!again, || format!("{name} has ended and goes out again"));
         let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
         self.demand(known == key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
-        let at = now;
-        self.asked.push(Asked { life, call, attempt, key, work, at, ended: None, sure: false });
+        self.asked.push(Asked { life, call, attempt, key, work, ended: None, sure: false });
         self.asked.len() - 1
     }
 

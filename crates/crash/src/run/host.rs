@@ -55,8 +55,8 @@ impl World {
     }
 
     fn dispatch(&mut self, dispatch: &Dispatch) {
-        let (life, now) = (self.life, self.now);
-        let number = self.books.ask(life, dispatch, now);
+        let life = self.life;
+        let number = self.books.ask(life, dispatch);
         let after = latency(dispatch, self.seed, life);
         self.push(after, Happening::Ends(number));
         if self.random.chance(0.1) {
@@ -296,6 +296,7 @@ impl RunHost for Host<'_> {
                 self.disk.set_clock(world.now.0);
                 world.happened += 1;
                 if self.kill_at.is_some_and(|kill_at| world.happened >= kill_at) {
+                    self.disk.die();
                     return Err(dead("killed"));
                 }
                 if world.happened > HAPPENINGS_MAX {

@@ -18,9 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 pub(super) const PATH: &str = "/run.db";
-/// Any calibration does where guests count no gas of their own.
-const GAS_PER_MS: u64 = 1;
-
 /// How a life ended.
 pub(super) enum Ended {
     /// With the run, or the run waits.
@@ -127,7 +124,7 @@ impl Life<'_> {
             inner: self.guests,
             world: Rc::clone(&world),
             asked: HashMap::new(),
-            races: self.program.expected.is_none(),
+            races: self.program.has_races(),
         };
         let mut finish = None;
         let trace = std::env::var_os("LOOPWRIGHT_CRASH_TRACE").is_some();
@@ -145,10 +142,17 @@ impl Life<'_> {
         };
         let now = world.borrow().now;
         let ended = if entries.is_empty() {
-            let mut engine = Engine::new(self.program.start.clone(), GAS_PER_MS);
+            let mut engine = Engine::new(self.program.start.clone(), self.program.gas_per_ms);
             drive(&mut engine, &mut host, &mut guests, now, &mut observe)
         } else {
-            let resumed = resume(entries, &mut guests, &world, epoch, self.undecided);
+            let resumed = resume(
+                entries,
+                &mut guests,
+                self.program.gas_per_ms,
+                &world,
+                epoch,
+                self.undecided,
+            );
             let mut engine = resumed.map_err(|error| format!("resume: {}", error.diagnostic()))?;
             drive_resumed(&mut engine, &mut host, &mut guests, now, &mut observe)
         };
@@ -163,6 +167,8 @@ impl Life<'_> {
                     {
                         return Err(format!("close: {error}"));
                     }
+                } else {
+                    self.disk.die();
                 }
                 Ok(Ended::Run(finish))
             }
@@ -177,11 +183,12 @@ impl Life<'_> {
 fn resume(
     entries: Vec<Entry>,
     guests: &mut dyn Guests,
+    gas_per_ms: u64,
     world: &Rc<RefCell<World>>,
     epoch: u64,
     undecided: bool,
 ) -> Result<Engine, ResumeError> {
-    let mut resume = Resume::new(guests, GAS_PER_MS);
+    let mut resume = Resume::new(guests, gas_per_ms);
     for entry in entries {
         resume.entry(entry)?;
     }

@@ -11,3 +11,5 @@ mod program; // what is run
 mod work; // what providers are asked, and what they answer
 
 pub use case::{Case, case, case_at, operations};
+pub use program::{Expected, Program};
+pub use work::value;

@@ -1,17 +1,32 @@
 //! What is run: programs whose every piece of work asks something else, so that no two answers can be confused.
 
-use super::work::{served_value, value};
-use loopwright_protocol::{CallKind, Model, RunStart, Subagent, Tool};
+use super::work::{FAILS, served_value, value};
+use loopwright_host::Guests;
+use loopwright_protocol::{CallKind, Model, ProgramText, RunStart, Subagent, Tool};
 use loopwright_simulator::{Random, ScriptedGuests, Simulation, Step, program, subagent};
 use loopwright_types::{Effects, RunId};
 use serde_json::{Value, json};
 
-/// A drawn program.
-pub(super) struct Program {
+/// What a run must give.
+pub enum Expected {
+    /// This.
+    Value(Value),
+    /// Something that this finds no fault with.
+    Checked(fn(&Value) -> Result<(), String>),
+    /// Races decide.
+    Anything,
+}
+
+/// What is run.
+pub struct Program {
+    /// The run's inputs.
     pub start: RunStart,
-    scripts: Vec<(&'static str, Step)>,
-    /// What it gives, where no race decides that.
-    pub expected: Option<Value>,
+    /// What it gives.
+    pub expected: Expected,
+    /// The interpreter's calibration.
+    pub gas_per_ms: u64,
+    /// Makes what carries guests out, for one process.
+    pub guests: Box<dyn Fn() -> Box<dyn Guests>>,
 }
 
 struct Maker {
@@ -23,7 +38,11 @@ struct Maker {
     races: bool,
 }
 
+/// Any calibration does where guests count no gas of their own.
+const GAS_PER_MS: u64 = 1;
+
 impl Program {
+    /// The program of this seed: scripted, without a sandbox.
     pub fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed).fork(2);
         let races = random.chance(0.3);
@@ -34,14 +53,29 @@ impl Program {
         let nested = ["left", "right"].map(|name| (name, maker.leaves()));
         let mut scripts = vec![("main", main)];
         scripts.extend(nested);
-        let expected = (!races).then(|| eval(&scripts[0].1, &scripts));
-        Self { start, scripts, expected }
+        let expected = match races {
+            true => Expected::Anything,
+            false => Expected::Value(eval(&scripts[0].1, &scripts)),
+        };
+        let guests = move || -> Box<dyn Guests> {
+            let none = ScriptedGuests::new();
+            let with = |guests: ScriptedGuests, (name, script): &(&str, Step)| {
+                guests.with(name, script.clone())
+            };
+            Box::new(scripts.iter().fold(none, with))
+        };
+        Self { start, expected, gas_per_ms: GAS_PER_MS, guests: Box::new(guests) }
     }
 
-    pub fn guests(&self) -> ScriptedGuests {
-        self.scripts
-            .iter()
-            .fold(ScriptedGuests::new(), |guests, (name, script)| guests.with(name, script.clone()))
+    /// A program's text in the place of a drawn one; its tools and subagents are those of drawn ones.
+    pub fn of(seed: u64, text: ProgramText, expected: Expected) -> Self {
+        let drawn = Self::draw(seed);
+        let start = RunStart { program: text, ..drawn.start };
+        Self { start, expected, ..drawn }
+    }
+
+    pub(super) fn has_races(&self) -> bool {
+        matches!(self.expected, Expected::Anything)
     }
 }
 
@@ -107,6 +141,9 @@ impl Maker {
         let id = format!("i{}", self.ids);
         match self.random.below(20) {
             0..=5 => self.task(&id, "general-purpose"),
+            6 if self.races && self.random.chance(0.3) => {
+                Step::catch(self.task(&format!("{FAILS}{id}"), "external"))
+            }
             6 | 7 => self.task(&id, "external"),
             8 | 9 => self.task(&id, "served"),
             10 => Step::agent(&id),

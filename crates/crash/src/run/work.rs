@@ -53,7 +53,7 @@ pub(super) fn effects(work: &Work) -> Effects {
 }
 
 /// The value of what a program asks for under this name; some are large.
-pub(super) fn value(id: &str) -> Value {
+pub fn value(id: &str) -> Value {
     let mut random = Key(id.to_owned()).random();
     match random.below(8) {
         0 => json!(format!("{id} {}", "v".repeat(600))),
@@ -62,20 +62,20 @@ pub(super) fn value(id: &str) -> Value {
     }
 }
 
+/// Tasks whose prompt begins so always fail, in a way that is worth a retry where that repeats no effect.
+pub(super) const FAILS: &str = "f";
+
 /// How the work ends when it has been asked for this often before and answered.
 pub(super) fn outcome(work: &Work, answered: usize) -> Outcome {
     let key = Key::of(work);
     let mut random = key.random();
     let fails = [0, 0, 0, 0, 0, 1, 2][random.below(7) as usize];
-    if effects(work) == Effects::None
-        && answered < fails
-        && !matches!(work, Work::LoadProgram { .. })
+    if let Work::Task(task) = work
+        && (task.prompt.starts_with(FAILS) || (effects(work) == Effects::None && answered < fails))
     {
         let message = "the provider is overloaded";
-        let failure = Failure::new(Reason::Provider, Code::MOCK_FAILURE, message).retryable();
-        if matches!(work, Work::Task(_)) {
-            return Outcome::Failed(failure);
-        }
+        let failure = Failure::new(Reason::Provider, Code::MOCK_FAILURE, message);
+        return Outcome::Failed(failure.retryable());
     }
     match work {
         Work::Task(task) => Outcome::Done(Json::of(&value(&task.prompt))),

@@ -88,5 +88,6 @@ fn part(sum: Usage, count: u64) -> Usage {
         cache_read_tokens: of(sum.cache_read_tokens),
         cache_write_tokens: of(sum.cache_write_tokens),
         usd_micros: of(sum.usd_micros),
+        estimated_tokens: of(sum.estimated_tokens),
     }
 }

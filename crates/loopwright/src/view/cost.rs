@@ -179,10 +179,19 @@ fn told(usage: Usage, unit: &str) -> String {
         told.push_str(&format!(" ({} cached)", figure(usage.cache_read_tokens)));
     }
     told.push_str(&format!(", {}{unit} out", figure(usage.output_tokens)));
+    told.push_str(&estimated(usage));
     if usage.usd_micros > 0 {
         told.push_str(&format!(", {}", money(usage.usd_micros)));
     }
     told
+}
+
+/// What of the tokens no provider told; nothing where all were told.
+pub(super) fn estimated(usage: Usage) -> String {
+    match usage.estimated_tokens {
+        0 => String::new(),
+        tokens => format!(" ({} estimated)", figure(tokens)),
+    }
 }
 
 /// What is in `all` and not yet in `counted`.
@@ -193,6 +202,7 @@ pub(super) fn less(all: Usage, counted: Usage) -> Usage {
         cache_read_tokens: all.cache_read_tokens.saturating_sub(counted.cache_read_tokens),
         cache_write_tokens: all.cache_write_tokens.saturating_sub(counted.cache_write_tokens),
         usd_micros: all.usd_micros.saturating_sub(counted.usd_micros),
+        estimated_tokens: all.estimated_tokens.saturating_sub(counted.estimated_tokens),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One plain line per event, for pipes, logs and screen readers.
 
+use super::cost::estimated;
 use super::resumed::{lost_words, word};
 use super::step::StepState;
 use super::text::escape;
@@ -139,7 +140,7 @@ fn settled(call: &CallView, paint: Paint) -> Option<String> {
     facts.extend(call.took(call.ended.unwrap_or_default()).map(duration));
     facts.extend(call.loop_words());
     if call.usage.tokens() > 0 {
-        facts.push(format!("{} tokens", figure(call.usage.tokens())));
+        facts.push(format!("{} tokens{}", figure(call.usage.tokens()), estimated(call.usage)));
     }
     if call.fallback {
         facts.push("fallback value".to_owned());
@@ -159,7 +160,8 @@ fn finished(view: &RunView, paint: Paint) -> String {
     let mut told = format!("run {status}: {}", view.tasks().words());
     told.push_str(&format!(", {}", duration(view.took(view.now()))));
     if view.usage().tokens() > 0 {
-        told.push_str(&format!(", {} tokens", figure(view.usage().tokens())));
+        let usage = view.usage();
+        told.push_str(&format!(", {} tokens{}", figure(usage.tokens()), estimated(usage)));
     }
     if view.usage().usd_micros > 0 {
         told.push_str(&format!(", {}", money(view.usage().usd_micros)));

@@ -108,7 +108,8 @@ def call(name, arguments, id, token):
     if name == "deep":
         return {"content": [], "structuredContent": json.loads("[" * 100 + "]" * 100)}
     if name == "lie":
-        return text("three")
+        structure = arguments.get("structure")
+        return {**text("three"), "structuredContent": structure} if structure else text("three")
     if name == "alter":
         changed = True
         about = {"params": {"_meta": listener}} if listener else {}

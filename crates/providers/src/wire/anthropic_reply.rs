@@ -126,6 +126,11 @@ impl Reply {
         Ok(())
     }
 
+    /// Bytes of content so far.
+    pub(super) fn written(&self) -> usize {
+        self.blocks.values().map(|open| open.text.len()).sum()
+    }
+
     pub(super) fn told(&self) -> Told {
         let Counts { input, output, read, write } = self.counts;
         let usage = Usage {
@@ -133,9 +138,9 @@ impl Reply {
             output_tokens: output,
             cache_read_tokens: read,
             cache_write_tokens: write,
-            usd_micros: 0,
+            ..Usage::default()
         };
-        Told { usage, is_whole: self.is_whole }
+        Told { usage, is_whole: self.is_whole, ..Told::default() }
     }
 
     pub(super) fn finish(self, tag: &str) -> Result<ModelReply, WireError> {

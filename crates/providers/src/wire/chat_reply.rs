@@ -123,9 +123,15 @@ impl Reply {
             output_tokens: count("/completion_tokens").unwrap_or(0),
             cache_read_tokens: read.unwrap_or(0),
             cache_write_tokens: count("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
-            usd_micros: 0,
+            ..Usage::default()
         };
         true
+    }
+
+    /// Bytes of content so far.
+    pub(super) fn written(&self) -> usize {
+        let calls = self.calls.iter().map(|call| call.name.len() + call.arguments.len());
+        self.text.len() + self.thinking.len() + self.refusal.len() + calls.sum::<usize>()
     }
 
     pub(super) fn told(&self) -> Told {

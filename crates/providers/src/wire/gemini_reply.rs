@@ -130,12 +130,24 @@ impl Reply {
             output_tokens: sum("candidatesTokenCount", "thoughtsTokenCount"),
             cache_read_tokens: count("cachedContentTokenCount").unwrap_or(0),
             cache_write_tokens: 0,
-            usd_micros: 0,
+            ..Usage::default()
         };
     }
 
     pub(super) fn is_finished(&self) -> bool {
         self.finish_reason.is_some() || self.block_reason.is_some()
+    }
+
+    /// Bytes of content so far.
+    pub(super) fn written(&self) -> usize {
+        let bytes = |piece: &Piece| match piece {
+            Piece::Text(text) | Piece::Thought(text) => text.len(),
+            Piece::Signature(_) => 0,
+            Piece::Call(call) => {
+                call.name.len() + call.args.as_ref().map_or(0, |args| args.text().len())
+            }
+        };
+        self.parts.iter().map(bytes).sum()
     }
 
     pub(super) fn told(&self) -> Told {

@@ -15,8 +15,12 @@ use std::collections::BTreeMap;
 pub(super) struct Reply {
     /// Items by their place; begun ones are `None`.
     items: BTreeMap<u64, Option<Json>>,
+    /// Places given here to items of servers that tell none, by the items' ids.
+    places: BTreeMap<String, u64>,
     end: Option<End>,
     told: Told,
+    /// Bytes of all pieces: of a reply that breaks off nothing else is known.
+    written: usize,
 }
 
 enum End {
@@ -26,7 +30,6 @@ enum End {
 
 #[derive(Deserialize)]
 struct Item {
-    output_index: u64,
     item: Json,
 }
 
@@ -52,25 +55,36 @@ impl Reply {
                 return Err(told_error(&value["response"]));
             }
             "response.output_item.added" => {
-                let Some(index) = value["output_index"].as_u64() else {
-                    return malformed("an item without its place");
-                };
-                self.items.entry(index).or_insert(None);
+                let place = self.place(&value);
+                self.items.entry(place).or_insert(None);
             }
             "response.output_item.done" => {
-                let Ok(Item { output_index, item }) = serde_json::from_str(&event.data) else {
+                let Ok(Item { item }) = serde_json::from_str(&event.data) else {
                     return malformed("an item that is done and not there");
                 };
-                self.items.insert(output_index, Some(item));
+                let place = self.place(&value);
+                self.items.insert(place, Some(item));
             }
             "response.completed" | "response.incomplete" => {
                 self.count(&value["response"]["usage"]);
                 self.end(kind, &value, &event.data)?;
                 return Ok(true);
             }
-            _ => {}
+            _ => self.written += value["delta"].as_str().map_or(0, str::len),
         }
         Ok(false)
+    }
+
+    /// An item's place as it is told; llama.cpp tells none, there it is that of the item's id.
+    fn place(&mut self, value: &Value) -> u64 {
+        if let Some(place) = value["output_index"].as_u64() {
+            return place;
+        }
+        let next = self.items.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        match value["item"]["id"].as_str() {
+            Some(id) => *self.places.entry(id.to_owned()).or_insert(next),
+            None => next,
+        }
     }
 
     fn end(&mut self, kind: &str, value: &Value, data: &str) -> Result<(), WireError> {
@@ -103,8 +117,13 @@ impl Reply {
             output_tokens: count("/output_tokens").unwrap_or(0),
             cache_read_tokens: count("/input_tokens_details/cached_tokens").unwrap_or(0),
             cache_write_tokens: count("/input_tokens_details/cache_write_tokens").unwrap_or(0),
-            usd_micros: 0,
+            ..Usage::default()
         };
+    }
+
+    /// Bytes of content so far.
+    pub(super) fn written(&self) -> usize {
+        self.written
     }
 
     pub(super) fn told(&self) -> Told {

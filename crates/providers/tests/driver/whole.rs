@@ -26,10 +26,14 @@ fn every_wire_gives_its_reply_with_usage_and_limits() {
 }
 
 #[test]
-fn a_reply_whose_tokens_were_not_told_says_so_and_counts_none() {
+fn a_reply_whose_tokens_were_not_told_says_so_and_has_them_estimated() {
     let ended = ask("chat:whole.chat-without-usage");
     assert_eq!(ended.reply().finish, Finish::End);
-    assert_eq!(ended.usage, Usage::default());
+    let Block::Text { text } = &ended.reply().blocks[0] else { panic!("{ended:?}") };
+    let output = (text.len() as u64).div_ceil(3);
+    // "You answer." and "Well?" are 16 bytes.
+    let expected = Usage { input_tokens: 6, output_tokens: output, ..Usage::default() };
+    assert_eq!(ended.usage, Usage { estimated_tokens: 6 + output, ..expected });
     assert!(ended.messages()[0].contains("did not tell all tokens"), "{ended:?}");
 }
 

@@ -170,8 +170,7 @@ fn a_cancelled_run_ends_when_its_attempts_have_and_counts_what_they_used() {
     assert_eq!(run.finish().status, RunStatus::Cancelled);
     assert_eq!(run.elapsed, Micros::from_millis(130));
     assert_eq!(run.finish().usage.output_tokens, 4 * 9);
-    assert_eq!(count(&run, "settled"), 10);
-    assert_eq!(failure(&run, 9), "cancelled LW0504 after 0");
+    assert_eq!(count(&run, "settled"), 0, "what is left stays open: the run may be resumed");
     assert_eq!(count(&run, "attempt_ended"), 4);
 }
 

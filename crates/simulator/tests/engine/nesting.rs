@@ -67,7 +67,7 @@ fn what_stops_a_nested_program_from_outside_is_no_outcome_of_its_call() {
         let run = nested(simulation, main, Step::all([Step::task("a"), stop.clone()]));
         let finish = run.finish();
         assert_eq!((finish.status, finish.external), (RunStatus::Failed, true), "{name}");
-        assert_eq!(failure(&run, 0), "cancelled LW0504 after 1", "{name}");
+        assert!(run.settled(0).is_none(), "{name}");
     }
 }
 

@@ -241,6 +241,29 @@ fn an_outage_of_five_minutes_fails_no_task_whatever_it_looks_like() {
 }
 
 #[test]
+fn a_request_that_was_told_to_wait_is_sent_no_sooner_when_its_provider_is_down_meanwhile() {
+    // Every second request is refused for a while; the breaker opens, a probe finds the provider back at once.
+    let told =
+        || Plan::failed(Failure { retry_after: Some(Micros::from_millis(5000)), ..overloaded() });
+    let mut sent: Vec<(Dispatch, u64)> = Vec::new();
+    let (tell, told_to_wait) = std::sync::mpsc::channel();
+    let plans = move |dispatch: &Dispatch, now: Micros, _: &mut Random| {
+        let ms = now.since(START).as_millis();
+        let before = sent.iter().rev().find(|(it, _)| it.call == dispatch.call).map(|it| it.1);
+        sent.push((dispatch.clone(), ms));
+        if let Some(before) = before {
+            tell.send(ms - before).unwrap();
+        }
+        if ms < 1000 { told().after_ms(300) } else { Plan::says("done").after_ms(100) }
+    };
+    let run = run(figures().timed_plans(plans), Step::all(tasks(40)));
+    assert_eq!((run.finish().status, done(&run)), (RunStatus::Complete, 40));
+    assert_eq!(count(&run, "provider_down"), 1);
+    let gaps: Vec<u64> = told_to_wait.try_iter().collect();
+    assert!(gaps.len() >= 16 && gaps.iter().all(|gap| *gap >= 5300), "{gaps:?}");
+}
+
+#[test]
 fn an_outage_from_the_start_holds_siblings_of_a_prefix_without_failing_them() {
     let unreachable = || failed(FailureClass::Wait, Code::PROVIDER_UNREACHABLE).not_sent();
     let plans = move |_: &Dispatch, now: Micros, _: &mut Random| match now.since(START).as_millis()

@@ -123,6 +123,7 @@ fn read_usage(raw: &RawValue) -> Result<Usage, String> {
         cache_read_tokens: figure(["cache_read_tokens", "cacheReadTokens"], 1.0)?,
         cache_write_tokens: figure(["cache_write_tokens", "cacheWriteTokens"], 1.0)?,
         usd_micros: if usd > 0 { usd } else { figure(["usd_micros", "usdMicros"], 1.0)? },
+        estimated_tokens: figure(["estimated_tokens", "estimatedTokens"], 1.0)?,
     })
 }
 
