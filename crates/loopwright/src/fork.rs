@@ -173,8 +173,8 @@ fn prepared(options: &ForkOptions, start: &RunStart) -> Result<Run, PrepareError
             cache_dir: options.cache_dir.clone(),
         },
         workspace,
-        program,
-        text,
+        (program, text),
+        false,
     )?;
     if !given {
         run.start.seed = start.seed; // what was drawn is drawn again

@@ -89,15 +89,15 @@ impl Run {
         let workspace = workspace_of(&options.workspace)?;
         let name = options.program.display().to_string();
         let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
-        Self::of(options, workspace, program, text)
+        Self::of(options, workspace, (program, text), is_rehearsal)
     }
 
     /// The same for a program that is read already.
     pub(crate) fn of(
         options: RunOptions,
         workspace: PathBuf,
-        program: Program,
-        text: ProgramText,
+        (program, text): (Program, ProgramText),
+        is_rehearsal: bool,
     ) -> Result<Self, PrepareError> {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
