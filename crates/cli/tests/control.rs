@@ -140,7 +140,7 @@ fn a_question_is_answered_from_another_process() {
         ({ok, how, no, broken})";
     let place = place(program);
     let id = detached(&place, &[]);
-    let mut asked = |question: &str| {
+    let asked = |question: &str| {
         until(|| questions(&place).iter().any(|it| it["question"] == question));
         questions(&place).pop().unwrap()
     };

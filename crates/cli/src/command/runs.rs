@@ -46,6 +46,8 @@ struct UsageOut {
     #[serde(skip_serializing_if = "is_zero")]
     cache_write_tokens: u64,
     usd_micros: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    estimated_tokens: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
@@ -61,8 +63,16 @@ impl From<Usage> for UsageOut {
             cache_read_tokens,
             cache_write_tokens,
             usd_micros,
+            estimated_tokens,
         } = usage;
-        Self { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, usd_micros }
+        Self {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            usd_micros,
+            estimated_tokens,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{count, failure, run, simulation, tasks};
+use crate::{count, run, simulation, tasks};
 use loopwright_protocol::{Dispatch, Entry, Outcome};
 use loopwright_simulator::{OnCancel, Plan, Random, ScriptedGuests, Simulated, Step, program};
 use loopwright_types::{CallId, Micros, Reason, RunStatus, Usage};

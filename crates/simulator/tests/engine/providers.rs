@@ -243,8 +243,11 @@ fn an_outage_of_five_minutes_fails_no_task_whatever_it_looks_like() {
 #[test]
 fn a_request_that_was_told_to_wait_is_sent_no_sooner_when_its_provider_is_down_meanwhile() {
     // Every second request is refused for a while; the breaker opens, a probe finds the provider back at once.
-    let told =
-        || Plan::failed(Failure { retry_after: Some(Micros::from_millis(5000)), ..overloaded() });
+    let refusal = Failure {
+        retry_after: Some(Micros::from_millis(5000)),
+        ..failed(FailureClass::Wait, Code::PROVIDER_OVERLOADED)
+    };
+    let told = move || Plan::failed(refusal.clone());
     let mut sent: Vec<(Dispatch, u64)> = Vec::new();
     let (tell, told_to_wait) = std::sync::mpsc::channel();
     let plans = move |dispatch: &Dispatch, now: Micros, _: &mut Random| {
