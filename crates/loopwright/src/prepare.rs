@@ -101,9 +101,7 @@ impl Run {
     ) -> Result<Self, PrepareError> {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
-        let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
-        let over = options.model.or(named.filter(|name| *name == MOCK).map(str::to_owned));
-        let model = over.clone().or(named.map(str::to_owned));
+        let (over, model) = asked_model(options.model, &settings);
         let Around { mut registry, providers, tools, told } = Around::open(
             &workspace,
             &options.data_dir,
@@ -133,10 +131,7 @@ impl Run {
             interpreter: interpreter.hash(),
             program: text,
             args: options.args,
-            seed: match settings.integer("run.seed") {
-                0 => clock::draw(),
-                seed => seed,
-            },
+            seed: seed(&settings),
             subagents: definitions(&registry),
             tools: tools.tools(),
             models,
@@ -148,8 +143,7 @@ impl Run {
         };
         let mut warnings = program.warnings;
         warnings.extend(told);
-        let guests =
-            Guests::new(interpreter.clone(), &start.settings).resting_in(options.data_dir.clone());
+        let guests = Guests::new(interpreter.clone(), &start.settings).resting_in(options.data_dir);
         let subagents = Drivers::new(&registry, &start.settings, &workspace);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
         let (sender, inbox) = crate::execute::inbox();
@@ -216,6 +210,22 @@ impl Run {
             clock: self.clock,
             subagents: Arc::clone(&self.subagents),
         }
+    }
+}
+
+/// The model in place of the definitions' own, and the one of those that name none.
+fn asked_model(given: Option<String>, settings: &Settings) -> (Option<String>, Option<String>) {
+    let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
+    let over = given.or(named.filter(|name| *name == MOCK).map(str::to_owned));
+    let model = over.clone().or(named.map(str::to_owned));
+    (over, model)
+}
+
+/// The seed that the settings name, else a drawn one.
+fn seed(settings: &Settings) -> u64 {
+    match settings.integer("run.seed") {
+        0 => clock::draw(),
+        seed => seed,
     }
 }
 

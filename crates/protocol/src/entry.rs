@@ -3,11 +3,11 @@
 
 use crate::{
     CallKind, DecideEntry, ForkedFrom, Json, Model, Outcome, ProgramText, Progress, ResumeEntry,
-    Reused, Subagent, Tool, WorktreeReport,
+    Reused, RunFinish, Subagent, Tool, WorktreeReport,
 };
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
-    RunId, RunStatus, ScopeId, Settings, Slot, TurnId, Usage,
+    RunId, ScopeId, Settings, Slot, TurnId, Usage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -397,40 +397,6 @@ pub struct LogEntry {
     /// Where it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-}
-
-/// How a run ended or why it waits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunFinish {
-    /// When.
-    pub now: Micros,
-    /// How.
-    pub status: RunStatus,
-    /// The program's value.
-    #[serde(
-        default,
-        deserialize_with = "crate::json::present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub result: Option<Json>,
-    /// Why there is no value, or why the run waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Diagnostic>,
-    /// Whether `error` came from outside the program's deterministic limits: no outcome, a resume may try again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub external: bool,
-    /// Work that gave the program nothing, one line each (bounded).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<String>,
-    /// All calls' usage together.
-    #[serde(default)]
-    pub usage: Usage,
-    /// Subagent tasks called.
-    #[serde(default)]
-    pub tasks: u32,
-    /// Subagent tasks that gave a value.
-    #[serde(default)]
-    pub done: u32,
 }
 
 impl Entry {

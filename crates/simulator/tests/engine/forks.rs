@@ -3,10 +3,10 @@
 
 use crate::served::{by_model, model, talking};
 use crate::{count, run, simulation, tasks};
-use loopwright_engine::{Part, Recorded, Refusal, Verdict, replay};
-use loopwright_protocol::{CallKind, Entry, Outcome, Tool, Work};
+use loopwright_engine::{Part, Recorded, RecordedCall, Refusal, Verdict, replay};
+use loopwright_protocol::{CallEntry, CallKind, Entry, Outcome, SettleEntry, Tool, Work};
 use loopwright_simulator::{
-    Latency, Plan, ScriptedGuests, Simulated, Simulation, Step, program, subagent,
+    Latency, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, subagent,
 };
 use loopwright_types::{CallId, Effects, Micros, Usage};
 use serde_json::json;
@@ -355,29 +355,50 @@ fn a_forecast_says_why_each_call_misses() {
     assert_eq!(Part::ALL.len(), 6);
 }
 
+/// One to three waves of drawn calls.
+fn drawn(draw: &mut Random, waves: u64) -> Step {
+    let leaf = |random: &mut Random| {
+        let prompt = format!("prompt {}", random.below(6));
+        let step = match random.below(5) {
+            0 => Step::tool("grep").with("args", json!({ "pattern": prompt })),
+            1 => Step::agent(&prompt),
+            2 => Step::task(&prompt).with("label", format!("l{}", random.below(9))),
+            3 => Step::task(&prompt).with("effort", "low"),
+            _ => Step::task(&prompt),
+        };
+        Step::catch(step)
+    };
+    let wave = |draw: &mut Random| {
+        let size = draw.below(6);
+        Step::all((0..size).map(|_| leaf(draw)).collect::<Vec<_>>())
+    };
+    Step::seq((0..1 + waves % 3).map(|_| wave(draw)).collect::<Vec<_>>())
+}
+
+/// Whether two calls ask the same, whatever they are called.
+fn equal(a: &CallEntry, b: &CallEntry) -> bool {
+    let read = |call: &CallEntry| {
+        let mut value: serde_json::Value = call.request.read().unwrap();
+        value.as_object_mut().unwrap().remove("label");
+        (call.kind == CallKind::Tool, value)
+    };
+    read(a) == read(b)
+}
+
+/// The calls of a run, each with its outcome.
+fn ends(run: &Simulated) -> Vec<(&CallEntry, &SettleEntry)> {
+    let called = run.entries.iter().filter_map(|entry| match entry {
+        Entry::Called(call) => Some(&**call),
+        _ => None,
+    });
+    called.map(|call| (call, run.settled(call.call.0).unwrap())).collect()
+}
+
 #[test]
 fn what_a_fork_reuses_is_the_answer_to_an_equal_request_whatever_the_programs_are() {
     for seed in 0..400 {
-        let mut draw = loopwright_simulator::Random::new(seed);
-        let mut script = |n: u64| {
-            let leaf = |random: &mut loopwright_simulator::Random| {
-                let prompt = format!("prompt {}", random.below(6));
-                let step = match random.below(5) {
-                    0 => Step::tool("grep").with("args", json!({ "pattern": prompt })),
-                    1 => Step::agent(&prompt),
-                    2 => Step::task(&prompt).with("label", format!("l{}", random.below(9))),
-                    3 => Step::task(&prompt).with("effort", "low"),
-                    _ => Step::task(&prompt),
-                };
-                Step::catch(step)
-            };
-            let waves = (0..1 + n % 3).map(|_| {
-                let size = draw.below(6);
-                Step::all((0..size).map(|_| leaf(&mut draw)).collect::<Vec<_>>())
-            });
-            Step::all([Step::seq(waves.collect::<Vec<_>>()), Step::all(Vec::<Step>::new())])
-        };
-        let (old_script, new_script) = (script(seed), script(seed / 3));
+        let mut draw = Random::new(seed);
+        let (old_script, script) = (drawn(&mut draw, seed), drawn(&mut draw, seed / 3));
         let around = |seed| {
             let mut simulation = shuffled(seed);
             simulation.start.tools = vec![Tool::reading("grep")];
@@ -385,51 +406,31 @@ fn what_a_fork_reuses_is_the_answer_to_an_equal_request_whatever_the_programs_ar
         };
         let old = run(around(seed), old_script);
         let recorded = past(&old);
-        let fork = run(around(seed + 1).past(past(&old)), new_script.clone());
-        let equal = |a: &loopwright_protocol::CallEntry, b: &loopwright_protocol::CallEntry| {
-            let read = |call: &loopwright_protocol::CallEntry| {
-                let mut value: serde_json::Value = call.request.read().unwrap();
-                value.as_object_mut().unwrap().remove("label");
-                (call.kind == CallKind::Tool, value)
-            };
-            read(a) == read(b)
-        };
+        let fork = run(around(seed + 1).past(past(&old)), script.clone());
         let mut taken = std::collections::BTreeSet::new();
-        for entry in &fork.entries {
-            let Entry::Settled(settled) = entry else { continue };
-            let called = fork.entries.iter().find_map(|entry| match entry {
-                Entry::Called(call) if call.call == settled.call => Some(&**call),
-                _ => None,
-            });
-            let called = called.unwrap();
-            match &settled.reused {
-                Some(reused) => {
-                    let source = recorded.calls().iter().find(|it| it.entry.call == reused.call);
-                    let source = source.unwrap();
-                    assert!(equal(called, &source.entry), "seed {seed}: {called:?}");
-                    let given = source.settled.as_ref().map(|settled| &settled.outcome);
-                    assert_eq!(given, Some(&settled.outcome), "seed {seed}");
-                    assert!(matches!(settled.outcome, Outcome::Done(_)), "seed {seed}");
-                    assert!(taken.insert(reused.call), "seed {seed}: one answer for two calls");
-                }
-                None => {
-                    let left = recorded.calls().iter().filter(|it| equal(called, &it.entry));
-                    let given = |it: &&loopwright_engine::RecordedCall| {
-                        fork.entries.iter().any(|entry| matches!(entry, Entry::Settled(settled)
-                            if settled.reused.as_ref().is_some_and(|from| from.call == it.entry.call)))
-                    };
-                    let free = left.filter(|it| !given(it)).count();
-                    assert_eq!(
-                        free, 0,
-                        "seed {seed}: {called:?} was asked though an answer was there"
-                    );
-                }
-            }
+        for (_, settled) in ends(&fork) {
+            taken.extend(settled.reused.as_ref().map(|reused| reused.call));
         }
-        replays(&fork, new_script.clone());
-        let hits = told(around(seed).past(past(&old)), &new_script, false);
+        let reused = ends(&fork).iter().filter(|(_, end)| end.reused.is_some()).count();
+        assert_eq!(taken.len(), reused, "seed {seed}: one answer for two calls");
+        for (called, settled) in ends(&fork) {
+            let source = |call: &&RecordedCall| {
+                settled.reused.as_ref().is_some_and(|reused| reused.call == call.entry.call)
+            };
+            if let Some(source) = recorded.calls().iter().find(source) {
+                assert!(equal(called, &source.entry), "seed {seed}: {called:?}");
+                let given = source.settled.as_ref().map(|settled| &settled.outcome);
+                assert_eq!(given, Some(&settled.outcome), "seed {seed}");
+                assert!(matches!(settled.outcome, Outcome::Done(_)), "seed {seed}");
+                continue;
+            }
+            let left = recorded.calls().iter().filter(|it| equal(called, &it.entry));
+            let free = left.filter(|it| !taken.contains(&it.entry.call)).count();
+            assert_eq!(free, 0, "seed {seed}: {called:?} was asked though an answer was there");
+        }
+        replays(&fork, script.clone());
+        let hits = told(around(seed).past(past(&old)), &script, false);
         let hits = hits.iter().filter(|told| told.starts_with("hit")).count();
-        assert!(hits <= taken.len(), "seed {seed}: a forecast promises no more than is kept");
+        assert!(hits <= reused, "seed {seed}: a forecast promises no more than is kept");
     }
-    let _ = program("main");
 }
