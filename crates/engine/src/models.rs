@@ -346,8 +346,7 @@ impl Engine {
             return self.settle(step, Outcome::Failed(failure));
         }
         if self.gates[gate].is_down() {
-            // The provider's trouble, not the request's: it waits without using up its tries, and at least as long
-            // as it was told to.
+            // The provider's trouble, not the request's: it waits, no shorter than told, and uses up no tries.
             let Some(asked) = asked_wait(&failure) else {
                 self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, None);
                 return self.queue_model(step);

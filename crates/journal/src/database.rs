@@ -97,7 +97,15 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
     // In this order: the log mode first, because it cannot change inside a transaction.
     // `synchronous=FULL` syncs the log at every commit; with NORMAL a commit could be lost again.
     // Checkpoints are made by the writer thread after it has reported, not inside a commit.
-    let pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; \
+    let mode: String =
+        database.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(fail)?;
+    // Where that fails (a full disk, a write that fails) SQLite may say so by this word alone. Without the log a
+    // commit is not durable when it is reported.
+    if mode != "wal" && place.has_log() {
+        let cause = format!("SQLite keeps no write-ahead log there (its journal mode is `{mode}`)");
+        return Err(Error::Failed { path: place.directory.clone(), cause });
+    }
+    let pragmas = "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; \
                    PRAGMA journal_size_limit=67108864; PRAGMA foreign_keys=OFF; \
                    PRAGMA trusted_schema=OFF; PRAGMA cache_size=-4096;";
     database.execute_batch(pragmas).map_err(fail)?;

@@ -30,6 +30,11 @@ impl Place {
         self.vfs.is_none()
     }
 
+    /// Whether SQLite can keep a write-ahead log: its own VFS of memory has none, and nothing there is durable.
+    pub fn has_log(&self) -> bool {
+        self.vfs.as_deref() != Some("memdb")
+    }
+
     /// The database's path.
     pub fn database(&self) -> &Path {
         &self.database

@@ -49,8 +49,12 @@ pub fn start_of(store: &Store, run: &RunId) -> Result<RunStart, Diagnostic> {
     let first = store.read(run).map_err(|error| error.diagnostic())?.next();
     match first.transpose().map_err(|error| error.diagnostic())? {
         Some((_, Entry::RunStarted(start))) => Ok(*start),
-        _ => Err(Diagnostic::new(Code::JOURNAL_DAMAGED, format!("run `{run}` has no first entry"))
-            .hint("nothing was done yet: start a new run")),
+        _ => {
+            let message = format!("run `{run}` was stopped before anything of it was recorded");
+            Err(Diagnostic::new(Code::RUN_EMPTY, message).hint(
+                "nothing was done yet: start it again with `loopwright run`; `loopwright prune --status interrupted` clears it away",
+            ))
+        }
     }
 }
 

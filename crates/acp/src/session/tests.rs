@@ -108,6 +108,7 @@ fn usage_is_the_turns_own_else_the_context_at_its_end() {
         cache_read_tokens: 400,
         cache_write_tokens: 600,
         usd_micros: 2500,
+        estimated_tokens: 0,
     };
     assert_eq!(apart, expected);
     let inside = exact(

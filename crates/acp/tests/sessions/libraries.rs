@@ -168,6 +168,7 @@ fn usage_is_reported_with_its_money() {
             cache_read_tokens: 50,
             cache_write_tokens: 0,
             usd_micros: 12_500,
+            estimated_tokens: 0,
         };
         assert_eq!(ended.usage, expected, "{}", agent.name);
     }

@@ -98,8 +98,9 @@ impl Books {
         self.turned += 1;
         let same = self.turns.get(at).is_some_and(|(of, was)| (*of, was) == (guest, input));
         let pinned = at < self.turns_durable;
+        let before = self.turns.get(at).cloned();
         self.demand(same || !pinned, || {
-            format!("turn {at} (guest {guest}) differs from the life before")
+            format!("turn {at} of guest {guest}: {input:?} is not what it was: {before:?}")
         });
         if !same {
             self.turns.truncate(at);

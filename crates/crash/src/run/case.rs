@@ -19,6 +19,9 @@ use std::sync::atomic::AtomicU64;
 /// Lives in which nothing goes wrong any more, at most: parked runs need another one.
 const CALM_LIVES_MAX: u64 = 4;
 
+/// Set, it has every life print what it read and made.
+pub(super) const TRACE: &str = "LOOPWRIGHT_CRASH_TRACE";
+
 /// A run that can be crashed.
 pub struct Case {
     disk: Disk,
@@ -95,6 +98,9 @@ impl Case {
     fn live(&mut self, plan: Plan, kill_at: Option<u64>, undecided: bool) -> Result<Ended, String> {
         self.world.borrow_mut().life += 1;
         self.disk.plan(plan);
+        if std::env::var_os(TRACE).is_some() {
+            println!("from operation {}: {plan:?}, killed at {kill_at:?}", self.disk.operations());
+        }
         let mut guests = (self.program.guests)();
         let life = Life {
             disk: &self.disk,

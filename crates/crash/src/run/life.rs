@@ -1,5 +1,6 @@
 //! One process: it opens the journal, resumes the run or begins it, and goes on until the run ends or the disk dies.
 
+use super::case::TRACE;
 use super::guests::Watched;
 use super::host::{Host, Reports, World};
 use super::program::Program;
@@ -127,7 +128,7 @@ impl Life<'_> {
             races: self.program.has_races(),
         };
         let mut finish = None;
-        let trace = std::env::var_os("LOOPWRIGHT_CRASH_TRACE").is_some();
+        let trace = std::env::var_os(TRACE).is_some();
         if trace {
             println!("life {}", world.borrow().life);
             entries.iter().for_each(|entry| println!("  read {}", text(entry)));

@@ -2,9 +2,9 @@
 
 use crate::served::{served, turns};
 use crate::simulation;
-use loopwright_protocol::{Dispatch, Entry, Subagent, Tool, Work, WorktreeWork};
+use loopwright_protocol::{Dispatch, Entry, Tool, Work, WorktreeWork};
 use loopwright_simulator::{
-    Crashes, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, program, subagent,
+    Crashes, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, program,
 };
 use loopwright_types::{Code, Effects, Failure, FailureClass, Micros, Reason, RunStatus, Usage};
 use serde_json::{Value, json};
@@ -86,11 +86,6 @@ fn outage() -> Simulation {
         .set("provider.breaker_failures", "2")
         .set("task.backoff_ms", "3")
         .timed_plans(plans)
-}
-
-fn external() -> Simulation {
-    let effects = Effects::External;
-    plain().subagent(Subagent { effects, ..subagent("external") })
 }
 
 fn tasks(n: usize) -> Vec<Step> {

@@ -19,7 +19,7 @@ pub(super) fn used(input: u64, read: u64, written: u64, output: u64) -> Usage {
         output_tokens: output,
         cache_read_tokens: read,
         cache_write_tokens: written,
-        usd_micros: 0,
+        ..Usage::default()
     };
     Usage { usd_micros: price().of(usage), ..usage }
 }
