@@ -218,3 +218,17 @@ fn a_stream_begins_with_the_plan_and_a_plan_fits_narrow_terminals() {
     let unknown = place.run(&["fork", "nope"]);
     assert!(unknown.code == Some(1) && unknown.err.contains("LW0805"), "{unknown:?}");
 }
+
+#[test]
+fn a_run_that_was_cut_off_goes_on_with_another_program() {
+    let place = place(PROGRAM);
+    run(&place);
+    place.write("e.ts", &PROGRAM.replace("sum up", "add up"));
+    let ended = place.run(&["resume", "latest", "--program", "e.ts", "--plan", "--json"]).code(0);
+    assert_eq!(verdicts(&ended.json())[..3], ["a: hit", "b: hit", "c: hit"]);
+    let ended = place.run(&["resume", "latest", "--program", "e.ts"]).code(0);
+    assert_eq!(ended.out, "[add up: [look at a],[look at b],[look at c]]\n");
+    assert_eq!(asked(&place).len(), 1);
+    let refused = place.run(&["resume", "latest", "--plan"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+}

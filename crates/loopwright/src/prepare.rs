@@ -114,11 +114,7 @@ impl Run {
             registry.mock_all();
         }
         let models = pinned(&providers, &registry, model.as_deref())?;
-        let interpreter = Interpreter::new(loopwright_interpreter::Options {
-            cache_dir: options.cache_dir,
-            ..Default::default()
-        })
-        .map_err(|error| error.diagnostic())?;
+        let interpreter = interpreter(options.cache_dir)?;
         let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
             .map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
@@ -219,6 +215,11 @@ fn asked_model(given: Option<String>, settings: &Settings) -> (Option<String>, O
     let over = given.or(named.filter(|name| *name == MOCK).map(str::to_owned));
     let model = over.clone().or(named.map(str::to_owned));
     (over, model)
+}
+
+fn interpreter(cache_dir: Option<PathBuf>) -> Result<Interpreter, Diagnostic> {
+    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
+    Interpreter::new(options).map_err(|error| error.diagnostic())
 }
 
 /// The seed that the settings name, else a drawn one.
