@@ -236,6 +236,12 @@ impl Reader {
             let (tool, args) = (tool.name.clone(), tool.args.clone());
             call.reads.push(Read { tool, args, gave: Read::digest(&settled.outcome) });
         }
+        if let Outcome::Failed(failure) = &settled.outcome
+            && !failure.sent
+            && settled.attempts <= 1
+        {
+            call.effects = Effects::None; // nothing was sent that could have done anything
+        }
         let other = settled.subagent.is_some() && settled.subagent != call.entry.subagent;
         call.refused = match &settled.outcome {
             Outcome::Failed(_) => Some(Refusal::Failed),

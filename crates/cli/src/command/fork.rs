@@ -55,7 +55,7 @@ fn may_go(terminal: &Terminal, plan: &ForkPlan) -> Result<bool, Failure> {
         return Ok(true);
     }
     if confirm::can_ask(terminal) {
-        return Ok(confirm::ask(plan));
+        return Ok(confirm::ask());
     }
     let repeated = plan.repeats_effects();
     if repeated == 0 {

@@ -126,15 +126,11 @@ impl ForkPlan {
         })
     }
 
-    /// Calls that may change something and that were made before: they would do it twice.
+    /// Calls that may change something and that were sent before: they may do it twice. What failed or was cut off may
+    /// have done it, too.
     pub fn repeats_effects(&self) -> usize {
-        let again = |call: &&PlannedCall| {
-            let done = !call
-                .why
-                .iter()
-                .any(|why| matches!(why, Why::Refused(Refusal::Failed | Refusal::Unfinished)));
-            call.standing != Standing::Hit && call.effects != Effects::None && done
-        };
+        let again =
+            |call: &&PlannedCall| call.standing != Standing::Hit && call.effects != Effects::None;
         self.calls.iter().filter(again).count()
     }
 

@@ -238,6 +238,9 @@ fn failures_and_effects_run_again_and_effects_are_taken_over_only_when_told() {
         Some(Refusal::Fallback),
     ];
     assert_eq!(refused, expected);
+    let had: Vec<bool> =
+        past(&old).calls().iter().map(|call| call.effects != Effects::None).collect();
+    assert_eq!(had, [false, true, true, false, false, true, false]);
     let fork = run(around(false).past(past(&old)), script());
     assert_eq!(reused(&fork), 1);
     let mut accepted = past(&old);

@@ -1,8 +1,6 @@
 //! A question before anything is spent.
 
-use super::table::spent;
 use crate::terminal::Terminal;
-use loopwright::ForkPlan;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Whether somebody is there to answer.
@@ -11,9 +9,8 @@ pub fn can_ask(terminal: &Terminal) -> bool {
 }
 
 /// Asks; anything but yes is no.
-pub fn ask(plan: &ForkPlan) -> bool {
-    let question = format!("{}. go on? [y/N] ", spent(plan));
-    let _ = io::stderr().write_all(question.as_bytes());
+pub fn ask() -> bool {
+    let _ = io::stderr().write_all(b"go on? [y/N] ");
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
     read.is_ok() && ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str())

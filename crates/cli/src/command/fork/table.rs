@@ -114,7 +114,7 @@ fn sentences(plan: &ForkPlan) -> Vec<String> {
 }
 
 /// What runs again and what that is expected to cost.
-pub fn spent(plan: &ForkPlan) -> String {
+fn spent(plan: &ForkPlan) -> String {
     let (misses, (usage, unknown)) = (plan.count(Standing::Miss), plan.cost(Standing::Miss));
     let mut text = format!("{} to make", count(misses, "call"));
     if !usage.is_zero() {
