@@ -5,10 +5,12 @@ use crate::call::Call;
 use crate::finish::{Ending, Tally};
 use crate::gate::Gate;
 use crate::guest::Guest;
+use crate::identity::Identifier;
 use crate::lanes::{Lanes, SubagentIndex};
 use crate::options::Options;
 use crate::past::{Outset, Past};
 use crate::prefix::Prefixes;
+use crate::reuse::Reuse;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
@@ -48,6 +50,9 @@ pub struct Engine {
     /// The model of subagents that name none.
     pub(crate) model_default: Option<String>,
     pub(crate) schemas: Schemas,
+    pub(crate) identifier: Identifier,
+    /// A recorded run whose outcomes are taken over.
+    pub(crate) reuse: Option<Box<Reuse>>,
     pub(crate) turns: u32,
     pub(crate) tally: Tally,
     pub(crate) result_schema: Option<Json>,
@@ -125,6 +130,8 @@ impl Engine {
             unresolved: Vec::new(),
             model_default: start.model.clone(),
             schemas: Schemas::default(),
+            identifier: Identifier::new(&start),
+            reuse: Reuse::of(&start),
             turns: 0,
             tally: Tally::default(),
             result_schema: crate::finish::meta_result(&start.program),

@@ -21,6 +21,7 @@ impl Engine {
         if self.past.is_none() {
             return; // a run that is live goes on already
         }
+        self.stop_deferring();
         self.pass_told();
         self.advance(None);
         let outset = std::mem::take(&mut self.outset);

@@ -2,7 +2,7 @@
 //! carrying out a call may do to the world.
 
 use crate::engine::Engine;
-use loopwright_protocol::{Tool, Work};
+use loopwright_protocol::{Subagent, Tool, Work};
 use loopwright_types::{CallId, Effects};
 
 impl Engine {
@@ -15,20 +15,8 @@ impl Engine {
     pub(crate) fn grant(&self, id: CallId, tool: &Tool) -> Option<Vec<String>> {
         let call = &self.calls[id.0 as usize];
         let target = call.target.map(|at| &self.subagents[at]);
-        // A rule in brackets would take away a part only, but no tool can be told so: what cannot be enforced takes
-        // away the whole.
-        if target
-            .is_some_and(|target| target.tools_denied.iter().any(|item| tool.is_named_by(item)))
-        {
-            return None;
-        }
-        let defined = rules(target.and_then(|target| target.tools.as_deref()), tool)?;
         let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
-        let rules = narrower(defined, rules(asked, tool)?);
-        match rules {
-            None => Some(vec![tool.name.clone()]),
-            Some(rules) => (!rules.is_empty()).then_some(rules),
-        }
+        granted(target, asked, tool)
     }
 
     /// The effects a task's attempt may have: the definition's, tightened by the program.
@@ -58,6 +46,24 @@ impl Engine {
     pub(crate) fn tool_effects(&self, name: &str) -> Effects {
         let known = self.tools.iter().find(|tool| tool.answers_to(name));
         known.map_or(Effects::None, |tool| tool.effects)
+    }
+}
+
+/// What a subagent may call of a tool when a task asks for these; `None` is nothing.
+pub(crate) fn granted(
+    target: Option<&Subagent>,
+    asked: Option<&[String]>,
+    tool: &Tool,
+) -> Option<Vec<String>> {
+    // A rule in brackets would take away a part only, but no tool can be told so: what cannot be enforced takes away
+    // the whole.
+    if target.is_some_and(|target| target.tools_denied.iter().any(|item| tool.is_named_by(item))) {
+        return None;
+    }
+    let defined = rules(target.and_then(|target| target.tools.as_deref()), tool)?;
+    match narrower(defined, rules(asked, tool)?) {
+        None => Some(vec![tool.name.clone()]),
+        Some(rules) => (!rules.is_empty()).then_some(rules),
     }
 }
 

@@ -353,6 +353,7 @@ impl Engine {
         let (state, kind) = (call.state, call.kind);
         self.tell_dispatched_of(id);
         match (timer, state) {
+            (TimerId::Sleep(_), _) if self.is_open_forecast() => {}
             (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
             (TimerId::Retry(_), State::Backoff) if kind == CallKind::Model => {
                 self.retry_due(id);

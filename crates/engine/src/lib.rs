@@ -15,10 +15,12 @@ mod drive; // the loop that joins engine, host and guests
 mod engine; // the state and the step
 mod failures; // retries, fallbacks, the end of a call
 mod finish; // how a run ends
+mod forecast; // what a fork would do
 mod gate; // one model provider: who waits, when it may be asked
 mod go_on; // a run goes on in another process
 mod grants; // what a subagent may call
 mod guest; // a guest's state, and what its records ask
+mod identity; // what a call is, whatever its place
 mod jitter; // seeded draws
 mod lanes; // queues and caps
 mod loops; // a subagent that a model serves, step by step
@@ -29,9 +31,11 @@ mod outage; // who waits for a provider that is down
 mod past; // a run's journal read back
 mod pause; // the run waits because somebody wants it to
 mod prefix; // siblings that share a cached prefix
+mod recorded; // what a recorded run leaves to a fork
 mod replay; // re-execution of a journalled run
 mod restore; // an entry becomes what caused it
 mod resume; // restoring a run from its journal
+mod reuse; // outcomes taken over from it
 mod schemas; // compiled response schemas
 mod settle; // a call gets its final outcome
 mod steps; // calls made for a task
@@ -42,5 +46,8 @@ mod worktree; // a task's own git worktree
 
 pub use drive::{Ended, drive, drive_resumed};
 pub use engine::Engine;
+pub use forecast::{Miss, Verdict};
+pub use identity::{Identity, Part};
+pub use recorded::{Recorded, RecordedCall, Refusal};
 pub use replay::replay;
 pub use resume::{Doubt, Mismatch, Orphan, Replayed, Resume, ResumeError};

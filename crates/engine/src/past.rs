@@ -81,6 +81,7 @@ impl Engine {
         entry: Entry,
         guests: &mut dyn Guests,
     ) -> Result<(), ResumeError> {
+        self.begin_deferred(Some(&entry));
         let is_told = matches!(entry, Entry::ProviderDown { .. } | Entry::ProviderUp { .. });
         if is_told && self.past_mut().made.is_empty() {
             self.advance(Some(&entry));

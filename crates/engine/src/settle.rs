@@ -56,6 +56,7 @@ impl Engine {
             started: call.started,
             salvage: own.salvage.filter(|_| cancelled || hidden.is_some()),
             worktree: own.report,
+            reused: None,
             fallback: hidden.is_some(),
             hidden,
         };
@@ -99,7 +100,7 @@ impl Engine {
     }
 
     /// What the outcome means for the run's status.
-    fn count(&mut self, id: CallId, outcome: &Outcome) {
+    pub(crate) fn count(&mut self, id: CallId, outcome: &Outcome) {
         let call = &self.calls[id.0 as usize];
         if call.kind.is_task() && matches!(outcome, Outcome::Done(_)) {
             self.tally.done += 1;

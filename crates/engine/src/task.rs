@@ -28,8 +28,11 @@ impl Engine {
 
     /// Starts queued work while there is room.
     pub(crate) fn schedule(&mut self) {
-        if self.ending.is_some() || self.pausing {
+        if self.ending.is_some() || self.pausing || self.is_reusing() {
             return;
+        }
+        if self.is_forecast() {
+            return self.forecast();
         }
         self.resolve_again();
         loop {

@@ -24,13 +24,16 @@ pub struct Crashes {
     pub decide: Box<dyn Fn(&Doubt) -> Option<Decision>>,
     /// The operator's ceiling on tokens from the second process on.
     pub tokens: Option<u64>,
+    /// The run that a fork comes from is gone by the time of the second process.
+    pub past_is_gone: bool,
 }
 
 impl Crashes {
     /// Dies at these points; the next process goes on at once, doubts stay.
     pub fn at(at: impl IntoIterator<Item = u64>) -> Self {
         let (at, down) = (at.into_iter().collect(), Micros(0));
-        Self { at, down, reopened: 0, decide: Box::new(|_| None), tokens: None }
+        let decide = Box::new(|_: &Doubt| None);
+        Self { at, down, reopened: 0, decide, tokens: None, past_is_gone: false }
     }
 
     /// The same with this answer to every doubt.
@@ -103,7 +106,7 @@ impl Simulation {
 impl Life {
     /// One process, from its start to its end.
     fn process(&mut self, guests: &mut dyn Guests) -> Result<End, ResumeError> {
-        let Simulation { start, setup, gas_per_ms, plans, programs } = &mut self.simulation;
+        let Simulation { start, setup, gas_per_ms, plans, programs, past } = &mut self.simulation;
         let plans = std::mem::replace(plans, Box::new(crate::echo));
         let world = World { plans, programs: std::mem::take(programs) };
         let journal = std::mem::take(&mut self.journal);
@@ -127,6 +130,9 @@ impl Life {
             }
         };
         let is_first = journal.is_empty();
+        if let Some(past) = past.as_ref().filter(|_| is_first || !self.crashes.past_is_gone) {
+            engine = engine.with_past(past.clone());
+        }
         let mut setup = *setup;
         if !is_first {
             setup.cancel_after = None;

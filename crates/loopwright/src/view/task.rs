@@ -244,6 +244,9 @@ impl TaskDetail {
         if let Some(settled) = &self.settled {
             let took = settled.started.map(|started| duration(settled.now.since(started)));
             fact("took", &took.unwrap_or_else(|| "nothing was dispatched".to_owned()));
+            if let Some(reused) = &settled.reused {
+                fact("taken over", &super::reused::origin(reused));
+            }
         }
         let (turns, tool_calls) = self.turns_and_tool_calls();
         if let Some(words) = loop_words(turns, tool_calls) {

@@ -8,6 +8,7 @@ mod caps; // what may be under way at once, and who goes first
 mod chaos; // what random runs are made of
 mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
+mod forks; // what a recorded run answers is not asked again
 mod fuzzed; // answers of every form, held against their schemas
 mod limits; // tasks, calls, unknown names
 mod model_budgets; // ceilings that requests to models keep

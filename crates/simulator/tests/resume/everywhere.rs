@@ -10,9 +10,9 @@ use loopwright_types::{Code, Effects, Failure, FailureClass, Micros, Reason, Run
 use serde_json::{Value, json};
 
 /// One kind of program.
-struct Kind {
-    name: &'static str,
-    simulation: fn() -> Simulation,
+pub(crate) struct Kind {
+    pub name: &'static str,
+    pub simulation: fn() -> Simulation,
     script: fn() -> Step,
 }
 
@@ -92,7 +92,7 @@ fn tasks(n: usize) -> Vec<Step> {
     (0..n).map(|i| Step::task(&i.to_string())).collect()
 }
 
-fn kinds() -> Vec<Kind> {
+pub(crate) fn kinds() -> Vec<Kind> {
     let kind = |name, simulation, script| Kind { name, simulation, script };
     vec![
         kind("plain tasks", plain, || Step::seq([Step::all(tasks(7)), Step::task("last")])),
@@ -167,14 +167,14 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-fn guests(kind: &Kind) -> ScriptedGuests {
+pub(crate) fn guests(kind: &Kind) -> ScriptedGuests {
     ScriptedGuests::new()
         .with("main", (kind.script)())
         .with("left", Step::seq([Step::task("l"), Step::all(tasks(2))]))
         .with("right", Step::catch(Step::task("fails")))
 }
 
-fn result(run: &Simulated) -> (RunStatus, Value) {
+pub(crate) fn result(run: &Simulated) -> (RunStatus, Value) {
     (run.finish().status, run.result())
 }
 
