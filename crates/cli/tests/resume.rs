@@ -317,6 +317,58 @@ fn a_run_whose_surroundings_are_gone_is_told_what_is_missing() {
     );
 }
 
+fn signal(pid: u32, name: &str) {
+    let pid = pid.to_string();
+    assert!(std::process::Command::new("kill").args([name, &*pid]).status().unwrap().success());
+}
+
+#[test]
+fn an_owner_that_wakes_up_late_writes_nothing_more() {
+    let expected = undisturbed();
+    let place = place(PROGRAM);
+    place.write("hold", "");
+    let arguments = [&["run"], &ARGS[..], &["--set", "journal.lease_ms=1000"]].concat();
+    let child = place.command(&arguments).spawn().unwrap();
+    until(|| lines(&place, "books").len() >= 3);
+    signal(child.id(), "-STOP");
+    until(|| row(&place).is_some_and(|row| !row.live));
+    std::fs::remove_file(place.path().join("hold")).unwrap();
+    assert_eq!(place.run(&["resume"]).code(0).out, expected);
+    let entries = entries(&place).len();
+    signal(child.id(), "-CONT");
+    let late: Ended = child.wait_with_output().unwrap().into();
+    let late = late.code(1);
+    assert!(late.err.contains("error[LW0808]"), "{}", late.err);
+    assert_eq!(self::entries(&place).len(), entries);
+    assert_eq!(lines(&place, "effects").len(), 3);
+    place.run(&["verify"]).code(0);
+}
+
+#[test]
+fn commands_that_outlived_their_host_are_ended_before_the_run_goes_on() {
+    let program = "await task({description: 'x', subagentType: 'daemon'})";
+    let place = place(program);
+    place.write(".loopwright/agents/daemon.md", &definition("daemon", "none"));
+    // It leaves its process group, so that nobody finds it but by what it has in its environment.
+    place.write(
+        "daemon.sh",
+        "if [ -e go ]; then echo '{\"result\": \"done\"}'; exit; fi\n\
+         trap '' TERM\nsetsid sh -c 'echo $$ > pid; trap \"\" TERM; while :; do sleep 0.05; done' &\nwait\n",
+    );
+    let child = start(&place, &["run", "p.ts"]);
+    until(|| !lines(&place, "pid").is_empty());
+    kill(child);
+    place.write("go", "");
+    let pid: u32 = lines(&place, "pid")[0].trim().parse().unwrap();
+    let is_alive = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    assert!(is_alive(), "it outlives its host, whatever the host has left to end it");
+    assert_eq!(place.run(&["resume"]).code(0).out, "done\n");
+    until(|| !is_alive());
+}
+
 /// A generator of its own, so that a seed means the same everywhere.
 struct Random(u64);
 
