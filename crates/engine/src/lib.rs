@@ -6,6 +6,7 @@
 //! intent is durable, deliver before the result is durable.
 
 mod ahead; // intents written ahead of their slots
+mod backoff; // waits before a request is sent again
 mod begin; // a call begins
 mod budget; // what was spent and what may still be
 mod call; // one call's state

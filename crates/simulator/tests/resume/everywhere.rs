@@ -92,8 +92,18 @@ fn tasks(n: usize) -> Vec<Step> {
     (0..n).map(|i| Step::task(&i.to_string())).collect()
 }
 
+fn kind(name: &'static str, simulation: fn() -> Simulation, script: fn() -> Step) -> Kind {
+    Kind { name, simulation, script }
+}
+
+/// Programs of every kind.
 pub(crate) fn kinds() -> Vec<Kind> {
-    let kind = |name, simulation, script| Kind { name, simulation, script };
+    let mut all = plain_kinds();
+    all.extend(served_kinds());
+    all
+}
+
+fn plain_kinds() -> Vec<Kind> {
     vec![
         kind("plain tasks", plain, || Step::seq([Step::all(tasks(7)), Step::task("last")])),
         kind("a chain with log lines", plain, || {
@@ -133,6 +143,11 @@ pub(crate) fn kinds() -> Vec<Kind> {
         kind("sleeps", plain, || {
             Step::all([Step::sleep(30), Step::seq([Step::task("a"), Step::sleep(5)])])
         }),
+    ]
+}
+
+fn served_kinds() -> Vec<Kind> {
+    vec![
         kind("tools", with_models, || Step::all([Step::tool("grep"), Step::tool("grep")])),
         kind("subagents that a model serves", with_models, || {
             Step::all([
