@@ -72,11 +72,11 @@ impl Run {
     ///
     /// # Errors
     /// When the old run cannot be read or has no such call, and as [`Run::prepare`].
-    pub fn fork(options: ForkOptions) -> Result<Fork, PrepareError> {
+    pub fn fork(options: &ForkOptions) -> Result<Fork, PrepareError> {
         let (start, entries) = old_run(&options.data_dir, &options.from)?;
         let again = std::iter::once(Entry::RunStarted(Box::new(start.clone()))).chain(entries);
         let mut past = Recorded::read(again).expect("it begins with its start");
-        let mut run = prepared(&options, &start)?;
+        let mut run = prepared(options, &start)?;
         for (name, model) in past.models() {
             // Names that only calls gave mean what they mean today.
             let model = run.providers.resolve(name).unwrap_or_else(|_| model.clone());

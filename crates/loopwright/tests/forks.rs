@@ -82,7 +82,7 @@ impl Scene {
             reuse_effects: false,
         };
         change(&mut options);
-        Run::fork(options).unwrap_or_else(|error| panic!("{error}"))
+        Run::fork(&options).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn asked(&self) -> u64 {

@@ -94,7 +94,7 @@ fn prepare(terminal: &Terminal, args: args::Fork) -> Result<Fork, Failure> {
         keep_stale: args.keep_stale,
         reuse_effects: args.reuse_effects,
     };
-    let fork = Run::fork(options)?;
+    let fork = Run::fork(&options)?;
     Ok(fork)
 }
 
