@@ -7,8 +7,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, EndEntry, Entry, Json, Outcome, Progress, RunFinish, SettleEntry,
     StartEntry, StepEntry, TurnEntry, Work,
 };
-use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, Failure, GuestId, Reason, RunStatus, Usage};
+use loopwright_types::{Attempt, Bug, CallId, Failure, GuestId, Reason, RunStatus, Usage};
 
 impl Engine {
     /// Does again what caused this entry. Where nothing can have caused it nothing is done, and the comparison says
