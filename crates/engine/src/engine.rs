@@ -16,8 +16,7 @@ use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
     RunStart, Subagent, Tool, Work, Worktree,
 };
-use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, GuestId, Micros, Reason, RunId, Usage};
+use loopwright_types::{Attempt, Bug, CallId, GuestId, Micros, Reason, RunId, Usage};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@ use crate::engine::Engine;
 use loopwright_protocol::{
     CallKind, Command, DecideEntry, Decision, Entry, Outcome, Request, ResumeEntry, TimerId, Work,
 };
-use loopwright_types::Bug;
 use loopwright_types::{
-    Attempt, CallId, Code, Diagnostic, Effects, Failure, GuestId, Micros, Reason, RunStatus, Usage,
+    Attempt, Bug, CallId, Code, Diagnostic, Effects, Failure, GuestId, Micros, Reason, RunStatus,
+    Usage,
 };
 
 /// Calls in doubt that are named one by one.

@@ -6,9 +6,8 @@ use loopwright_protocol::{
     CallKind, Command, Completion, Entry, Json, LogEntry, MainState, Outcome, Record, RecordKind,
     TurnEntry, TurnInput, TurnReport,
 };
-use loopwright_types::Bug;
 use loopwright_types::{
-    CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
+    Bug, CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
 };
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};

@@ -5,7 +5,7 @@ use crate::call::{State, bits};
 use crate::engine::Engine;
 use crate::loops::Loop;
 use loopwright_protocol::{CallKind, Command, Entry, Outcome, SettleEntry, TimerId};
-use loopwright_types::{CallId, Failure, Reason};
+use loopwright_types::{Bug, CallId, Failure, Reason};
 
 impl Engine {
     /// Gives a call its final outcome: journalled now, delivered once that is durable.
@@ -39,7 +39,9 @@ impl Engine {
             }
             _ => {}
         }
-        call.request = None;
+        if !Bug::RunSettledAgain.is_on() {
+            call.request = None;
+        }
         let guest = &mut self.guests[call.guest.0 as usize];
         guest.unsettled.remove(&id);
         let entry = SettleEntry {

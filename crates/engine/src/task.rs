@@ -8,8 +8,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, Command, Dispatch, EndEntry, Entry, Feedback, Json, Outcome, Request,
     StartEntry, TaskWork, Work,
 };
-use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, Code, Effects, Failure, Micros, Reason, Usage};
+use loopwright_types::{Attempt, Bug, CallId, Code, Effects, Failure, Micros, Reason, Usage};
 
 impl Engine {
     /// Puts a call with a task or tool into its queue.
