@@ -2,7 +2,7 @@
 
 mod support;
 
-use loopwright_journal::{Error, Options, Prune, Store, Verified};
+use loopwright_journal::{Error, Options, Prune, Store, Verified, read_export};
 use loopwright_protocol::Entry;
 use loopwright_types::{Code, Digest, Micros, RunStatus};
 use std::path::Path;
@@ -42,6 +42,9 @@ fn an_exported_run_is_imported_as_it_was_and_a_second_time_is_nothing() {
         assert_eq!(head, one.head(&id(run)).unwrap());
         assert_eq!(one.export(&id(run), &file), Err(Error::FileExists { path: file.clone() }));
 
+        let mut alone = Vec::new();
+        let whole = read_export(&file, |entry| alone.push(entry)).unwrap();
+        assert_eq!((whole, &alone), (head, &entries), "a file is read without a journal, too");
         let imported = two.import(&file).unwrap();
         assert_eq!((&imported.run, imported.verified, imported.existed), (&id(run), head, false));
         assert_eq!(read(&two, run).unwrap(), entries);

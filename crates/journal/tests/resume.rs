@@ -122,6 +122,8 @@ fn a_run_belongs_to_one_store_until_it_is_given_up() {
     writer.close().unwrap();
     let (writer, _reports) = resume(&two, "a").unwrap();
     assert_eq!(resume(&one, "a").map(drop), Err(Error::RunLive { run: id("a") }));
+    let owner = one.find("a").unwrap().owner.unwrap();
+    assert_eq!(owner.pid, std::process::id(), "whoever is refused can be told who has it");
     drop(writer);
     drop(two);
     assert_eq!(resume(&one, "a").unwrap().0.epoch(), 3);

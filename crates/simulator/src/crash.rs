@@ -81,7 +81,7 @@ impl Simulation {
             let (ended, stopped) = life.process(&mut guests())?;
             let waits = |entry: &Entry| {
                 let Entry::RunFinished(end) = entry else { return false };
-                end.external || matches!(end.status, RunStatus::Parked | RunStatus::Cancelled)
+                end.external || end.status.waits() || end.status == RunStatus::Cancelled
             };
             if let (Some(Stopped::Crashed { .. }), Some(Entry::RunFinished(end))) =
                 (&stopped, life.journal.last())
@@ -138,7 +138,7 @@ impl Life {
         }
         let mut setup = *setup;
         if !is_first {
-            setup.cancel_after = None;
+            (setup.cancel_after, setup.pause_after) = (None, None);
             setup.faults.sync_failing = None;
             setup.faults.append_failing = None;
         }

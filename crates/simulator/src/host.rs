@@ -37,6 +37,7 @@ enum Happening {
         revision: u32,
     },
     CancelRequested,
+    PauseRequested,
 }
 
 /// An attempt that has not ended.
@@ -101,6 +102,9 @@ impl SimHost {
             events: 0,
             stopped: None,
         };
+        if let Some(after) = setup.pause_after {
+            host.push(after, Happening::PauseRequested);
+        }
         if let Some(after) = setup.cancel_after {
             host.push(after, Happening::CancelRequested);
         }
@@ -264,6 +268,7 @@ impl SimHost {
                 Event::Due { timer, now }
             }
             Happening::CancelRequested => Event::CancelRequested { now },
+            Happening::PauseRequested => Event::PauseRequested { now },
         }))
     }
 }

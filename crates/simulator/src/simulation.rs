@@ -51,6 +51,8 @@ pub struct Setup {
     pub events_max: u64,
     /// The operator cancels the run this long after its start.
     pub cancel_after: Option<Micros>,
+    /// The operator pauses the run this long after its start.
+    pub pause_after: Option<Micros>,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -146,6 +148,7 @@ impl Simulation {
             sync_delay: Micros(0),
             events_max: 10_000_000,
             cancel_after: None,
+            pause_after: None,
             faults: Faults::default(),
         };
         let plans = Box::new(echo);

@@ -175,6 +175,25 @@ fn a_cancelled_run_ends_when_its_attempts_have_and_counts_what_they_used() {
 }
 
 #[test]
+fn a_paused_run_lets_its_attempts_end_and_begins_nothing_new() {
+    for seed in 0..50 {
+        let simulation = simulation()
+            .set("run.concurrency", "2")
+            .setup(|setup| {
+                (setup.seed, setup.shuffled) = (seed, true);
+                setup.pause_after = Some(Micros::from_millis(15));
+                setup.sync_delay = Micros::from_millis(seed % 4);
+            })
+            .plans(timed);
+        let each = ["20", "30", "10", "10"].map(Step::task);
+        let run = run(simulation, Step::all(each));
+        assert_eq!(run.finish().status, RunStatus::Paused, "seed {seed}");
+        assert!(run.books.executions.iter().all(|one| one.ended.is_some()), "seed {seed}");
+        assert_eq!((run.books.executions.len(), count(&run, "settled")), (2, 2), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_second_request_to_cancel_changes_nothing() {
     for seed in 0..50 {
         let simulation = simulation()

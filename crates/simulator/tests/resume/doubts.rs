@@ -90,7 +90,10 @@ fn a_cancelled_run_and_a_parked_one_go_on_when_they_are_resumed() {
         simulation.setup(|setup| setup.cancel_after = Some(Micros::from_millis(150)))
     };
     let spent = |simulation: Simulation| simulation.set("budget.tokens", "8");
-    for stopped in [cancelled, spent] {
+    let paused = |simulation: Simulation| {
+        simulation.setup(|setup| setup.pause_after = Some(Micros::from_millis(150)))
+    };
+    for stopped in [cancelled, spent, paused] {
         let guests =
             || ScriptedGuests::new().with("main", Step::seq((0..4).map(|_| Step::task("a"))));
         let mut crashes = Crashes::at([]);
