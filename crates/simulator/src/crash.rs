@@ -12,6 +12,9 @@ use loopwright_types::{Diagnostic, Micros, RunStatus};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// Decides a call in doubt, or leaves it so.
+pub type Decide = Box<dyn Fn(&Doubt) -> Option<Decision>>;
+
 /// What happens to the processes of a run.
 pub struct Crashes {
     /// The process dies when so many entries of the run are durable; each in its turn, in ascending order.
@@ -21,7 +24,7 @@ pub struct Crashes {
     /// A run that waits, or was stopped with its work left, is resumed so often.
     pub reopened: u32,
     /// Answers doubts.
-    pub decide: Box<dyn Fn(&Doubt) -> Option<Decision>>,
+    pub decide: Decide,
     /// The operator's ceiling on tokens from the second process on.
     pub tokens: Option<u64>,
 }
