@@ -95,9 +95,9 @@ impl Life {
     fn append(
         &mut self,
         world: &mut World,
-        acknowledged: Option<(RunId, u64)>,
+        acknowledged: Option<&(RunId, u64)>,
     ) -> Result<(), Stop> {
-        let mut ids: Vec<RunId> = match &acknowledged {
+        let mut ids: Vec<RunId> = match acknowledged {
             Some((id, _)) => vec![id.clone()],
             None => self.some(world, true).into_iter().collect(),
         };
@@ -115,7 +115,7 @@ impl Life {
                 .collect();
             let run = world.model.runs.get_mut(id).expect("drawn from there");
             run.entries.extend(new.clone());
-            let own = acknowledged.as_ref().filter(|(of, _)| of == id).map(|(_, number)| *number);
+            let own = acknowledged.filter(|(of, _)| of == id).map(|(_, number)| *number);
             run.open = Some(Open::Append { acknowledged: own });
             let writer = &self.hands[id].writer;
             // Before or after its entries: both are one commit.
@@ -131,7 +131,7 @@ impl Life {
             self.reported(world, id)?;
             let run = world.model.runs.get_mut(id).expect("it was there");
             run.open = None;
-            if let Some((_, number)) = acknowledged.as_ref().filter(|(of, _)| of == id) {
+            if let Some((_, number)) = acknowledged.filter(|(of, _)| of == id) {
                 run.requests.remove(number);
             }
         }
@@ -237,7 +237,7 @@ impl Life {
         let Some(id) = self.some(world, true) else { return Ok(()) };
         let first = world.model.runs[&id].requests.keys().next().copied();
         match first {
-            Some(number) => self.append(world, Some((id, number))),
+            Some(number) => self.append(world, Some(&(id, number))),
             None => Ok(()),
         }
     }

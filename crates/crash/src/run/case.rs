@@ -142,9 +142,8 @@ impl Case {
         let mut calm = 0;
         loop {
             let undecided = calm == 0 && self.random.chance(0.2);
-            let told =
-                |what| format!("life {}, {plan:?}, {kill_at:?}: {what}", self.crashes + calm);
-            let life = format!("{}", told(""));
+            let number = self.world.borrow().life + 1;
+            let life = format!("life {number}, {plan:?}, killed at {kill_at:?}: ");
             let ended = self.live(plan, kill_at, undecided);
             match ended.map_err(|what| format!("{life}{what}"))? {
                 Ended::Run(finish) if finish.status != RunStatus::Parked => {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const HAPPENINGS_MAX: u64 = 20_000;
 
 /// What the calendar holds.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Happening {
     /// A provider ends what it was asked; the number of the question.
     Ends(usize),

@@ -97,7 +97,7 @@ fn eval(step: &Step, scripts: &[(&'static str, Step)]) -> Value {
             script.map_or(Value::Null, |(_, script)| eval(script, scripts))
         }
         Step::Call { kind: CallKind::Approve, .. } => json!(true),
-        Step::Seq(steps) => steps.iter().map(|step| eval(step, scripts)).last().unwrap_or_default(),
+        Step::Seq(steps) => steps.last().map(|step| eval(step, scripts)).unwrap_or_default(),
         Step::All(steps) | Step::Settle(steps) => {
             steps.iter().map(|step| eval(step, scripts)).collect()
         }
