@@ -12,11 +12,7 @@ use loopwright_types::{Diagnostic, Micros, RunStatus};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-<<<<<<< HEAD
 /// Answers a call in doubt, or leaves it open.
-=======
-/// Decides a call in doubt, or leaves it so.
->>>>>>> disk
 pub type Decide = Box<dyn Fn(&Doubt) -> Option<Decision>>;
 
 /// What happens to the processes of a run.

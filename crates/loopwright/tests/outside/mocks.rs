@@ -223,8 +223,7 @@ fn aimock_is_asked_with_tools_and_schemas_and_its_faults_are_outlived_on_every_w
         ("truncate", json!({ "truncateAfterChunks": 3, "chunkSize": 4 })),
     ];
     let wires = WIRES.iter();
-    let faulty =
-        wires.flat_map(|wire| faults.iter().flat_map(|(word, it)| first(word, wire, it)));
+    let faulty = wires.flat_map(|wire| faults.iter().flat_map(|(word, it)| first(word, wire, it)));
     let mut fixtures: Vec<Value> = faulty.collect();
     let call = json!([{ "name": "read_file", "arguments": { "path": "notes.txt" } }]);
     fixtures.extend([

@@ -153,7 +153,8 @@ fn the_worktree_of_a_task_that_ended_early_is_finished_once_nobody_works_in_it()
             assert_eq!((receipt.changed, receipt.branch.as_deref()), (true, Some("b")));
             assert_eq!(receipt.path.as_deref(), Some("/w/1"), "{}", receipt.diffstat);
             assert_eq!(told_later(&run), ["1 file"]);
-            let mut sent = run.books.executions.iter().map(|it| it.dispatched.since(START).as_millis());
+            let mut sent =
+                run.books.executions.iter().map(|it| it.dispatched.since(START).as_millis());
             assert_eq!(sent.next_back(), Some(600), "after the subagent's end");
             assert_eq!(run.elapsed.as_millis(), 630);
         }
