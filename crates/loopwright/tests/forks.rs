@@ -86,7 +86,7 @@ impl Scene {
     }
 
     fn asked(&self) -> u64 {
-        self.provider.report().requests as u64
+        self.provider.report().requests
     }
 
     /// Runs a fork; gives it and how many requests that took. Its replay needs the old run no more than the provider.
