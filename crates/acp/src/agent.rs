@@ -1,5 +1,6 @@
 //! An agent as its definition describes it.
 
+use crate::servers::McpServer;
 use loopwright_types::Micros;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -25,6 +26,12 @@ pub struct Agent {
     pub model: Option<String>,
     /// The authentication method that it is told to use before the session, by id.
     pub authentication: Option<String>,
+    /// The workspace's MCP servers, which are there to be granted.
+    pub servers: Vec<McpServer>,
+    /// Its tools; of them only those count that name an MCP server.
+    pub tools: Vec<String>,
+    /// Tools taken away from those.
+    pub tools_denied: Vec<String>,
     /// Text before each task.
     pub system_prompt: String,
     /// Time for one attempt.

@@ -1,23 +1,25 @@
 //! One attempt at a task by one agent: start it, talk with it, and end it with everything it started.
 
 use crate::agent::Agent;
+use crate::answer;
 use crate::conversation::{self, Plan};
-use crate::failure::{Broken, Known};
-use crate::process::{self, Signal};
+use crate::failure::{self, Broken, Known};
 use crate::session::Session;
-use crate::wire::{self, Limits, Tail};
-use crate::{answer, spawn};
+use crate::wire::{self, Limits};
 use agent_client_protocol::Channel;
 use agent_client_protocol::v1::schema::StopReason;
 use loopwright_host::Reporter;
+use loopwright_processes::{Program, Signal, Tail, TimeLimits, Watched};
+use loopwright_processes::{signal_group, signal_marked, start_ticks};
 use loopwright_protocol::{Outcome, Progress};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long an agent may take to end by itself when its standard input was closed, and between `SIGTERM` and
@@ -35,23 +37,42 @@ pub(crate) struct Job {
     pub(crate) wants_json: bool,
     /// Names the attempt in the environment of what it starts.
     pub(crate) mark: String,
-    /// What the task has left, and what the definition allows one attempt.
-    pub(crate) limits: [Option<Duration>; 2],
+    pub(crate) limits: TimeLimits,
     /// Until the task is sent.
     pub(crate) start: Duration,
     pub(crate) wire: Limits,
     pub(crate) answer_bytes_max: usize,
     pub(crate) reporter: Arc<dyn Reporter>,
-    pub(crate) cancelled: oneshot::Receiver<()>,
-    /// Told when its process group begins, and when it is over.
-    pub(crate) group: Box<dyn Fn(Option<u32>) + Send>,
+    pub(crate) watched: Watched,
 }
 
 /// Why an attempt is being ended from outside.
+#[derive(Clone, Copy)]
 enum Stop {
     Cancelled,
-    /// The task's time is over, or the definition's for one attempt.
-    Timeout(Duration, bool),
+    Timeout,
+}
+
+/// Starts the agent in this directory.
+///
+/// # Errors
+/// [`Code::AGENT_NOT_STARTED`], not sent: nothing of it ran.
+fn start(agent: &Agent, directory: &Path, mark: &str) -> Result<Child, Failure> {
+    let variables = agent.environment.iter();
+    let program = Program {
+        program: &agent.program,
+        arguments: &agent.arguments,
+        environment: variables.map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
+        directory,
+        mark,
+    };
+    program.start().map_err(|not_started| {
+        let cause = not_started.cause;
+        let message = format!("{} could not be started: {cause}", failure::who(agent));
+        let failure = Failure::new(Reason::Provider, Code::AGENT_NOT_STARTED, message);
+        let failure = failure.not_sent().hint(not_started.hint);
+        if not_started.may_pass { failure.retryable() } else { failure }
+    })
 }
 
 type Talked = Result<StopReason, Broken>;
@@ -59,15 +80,15 @@ type Talked = Result<StopReason, Broken>;
 /// Runs the agent to its end.
 pub(crate) async fn run(mut job: Job) -> (Outcome, Usage) {
     let began = Instant::now();
-    let mut child = match spawn::spawn(&job.agent, &job.plan.directory, &job.mark) {
+    let mut child = match start(&job.agent, &job.plan.directory, &job.mark) {
         Ok(child) => child,
         Err(failure) => return (Outcome::Failed(failure), Usage::default()),
     };
     // The process leads its group and is not reaped yet, so its id is there and is ours.
     let group = child.id().unwrap_or(0);
-    (job.group)(Some(group));
+    job.watched.set_group(Some(group));
     let (call, attempt) = (job.call, job.attempt);
-    let start_ticks = process::start_ticks(group);
+    let start_ticks = start_ticks(group);
     job.reporter.progressed(call, attempt, Progress::Process { pid: group, start_ticks });
     let reporter = Arc::clone(&job.reporter);
     let tell = move |line| reporter.progressed(call, attempt, Progress::Message(line));
@@ -89,8 +110,8 @@ pub(crate) async fn run(mut job: Job) -> (Outcome, Usage) {
     if let Some(stderr) = &mut stderr {
         let _ = timeout(DRAIN, drain(stderr, &mut tail)).await;
     }
-    process::kill_marked(&job.mark);
-    (job.group)(None);
+    signal_marked(&job.mark, Signal::Kill);
+    job.watched.set_group(None);
     let known = Known {
         agent: &job.agent,
         session: &session,
@@ -98,6 +119,7 @@ pub(crate) async fn run(mut job: Job) -> (Outcome, Usage) {
         stderr: tail.text(),
         answer_bytes_max: job.answer_bytes_max,
     };
+    let stop = stop.map(|stop| stopped(stop, &job.agent.name, job.limits));
     (outcome(talked, stop, &known, job.wants_json), session.usage())
 }
 
@@ -119,7 +141,7 @@ async fn talk(
     let hold = conversation::hold(theirs, job.plan.clone(), Arc::clone(session), stop_wanted);
     let mut hold = Box::pin(hold);
     let mut carry = Box::pin(wire::carry(ours, stdin, stdout, job.wire, session));
-    let limit = job.limits.iter().flatten().min().and_then(|limit| began.checked_add(*limit));
+    let limit = job.limits.least().and_then(|limit| began.checked_add(limit));
     let ready_by = began + job.start;
     let (mut is_carried, mut has_ended) = (false, false);
     // When to stop waiting, once there is a reason to.
@@ -145,11 +167,11 @@ async fn talk(
                 has_ended = true;
                 // Right after the process was collected its number cannot have been given to another yet: numbers
                 // are handed out in a circle. Later it could, so the group is forgotten here.
-                process::signal_group(group, Signal::Kill);
-                (job.group)(None);
+                signal_group(group, Signal::Kill);
+                job.watched.set_group(None);
                 patience.get_or_insert(Instant::now() + DRAIN);
             }
-            _ = &mut job.cancelled, if stop.is_none() => {
+            _ = &mut job.watched.cancelled, if stop.is_none() => {
                 stop = Some(Stop::Cancelled);
                 patience.get_or_insert(Instant::now() + GRACE);
                 let _ = stopping.send(true);
@@ -159,7 +181,7 @@ async fn talk(
                     break Err(Broken::Gone);
                 }
                 if limit.is_some_and(|limit| limit <= Instant::now()) {
-                    stop = Some(timed_out(job.limits));
+                    stop = Some(Stop::Timeout);
                     patience.get_or_insert(Instant::now() + GRACE);
                     let _ = stopping.send(true);
                 } else {
@@ -169,11 +191,6 @@ async fn talk(
         }
     };
     (talked, stop)
-}
-
-fn timed_out([task, own]: [Option<Duration>; 2]) -> Stop {
-    let is_own = own.is_some_and(|own| task.is_none_or(|task| own < task));
-    Stop::Timeout((if is_own { own } else { task }).unwrap_or_default(), is_own)
 }
 
 /// Ends the agent, whose standard input is closed by now, and what is left of its group.
@@ -189,17 +206,16 @@ async fn end(child: &mut Child, group: u32, in_order: bool) -> Option<ExitStatus
     };
     for signal in [Signal::Terminate, Signal::Kill] {
         if status.is_none() {
-            process::signal_group(group, signal);
+            signal_group(group, signal);
             status = timeout(GRACE, child.wait()).await.ok();
         }
     }
-    process::signal_group(group, Signal::Kill);
+    signal_group(group, Signal::Kill);
     status.and_then(Result::ok)
 }
 
-fn outcome(talked: Talked, stop: Option<Stop>, known: &Known<'_>, wants_json: bool) -> Outcome {
-    if let Some(stop) = stop {
-        let failure = stopped(&stop, &known.agent.name);
+fn outcome(talked: Talked, stop: Option<Failure>, known: &Known<'_>, wants_json: bool) -> Outcome {
+    if let Some(failure) = stop {
         return Outcome::Failed(if known.session.is_prompted() {
             failure
         } else {
@@ -223,20 +239,12 @@ fn outcome(talked: Talked, stop: Option<Stop>, known: &Known<'_>, wants_json: bo
     }
 }
 
-fn stopped(stop: &Stop, name: &str) -> Failure {
+fn stopped(stop: Stop, name: &str, limits: TimeLimits) -> Failure {
     match stop {
         Stop::Cancelled => {
             Failure::new(Reason::Cancelled, Code::CANCELLED, "the task was cancelled")
         }
-        Stop::Timeout(limit, is_own) => {
-            let millis = limit.as_millis();
-            let message = format!("subagent `{name}` did not answer within `{millis}` ms");
-            let failure = Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, message);
-            match is_own {
-                true => failure.hint("raise `timeout` in its definition").retryable(),
-                false => failure.hint("raise `timeoutMs` of the task, or `task.timeout_ms`"),
-            }
-        }
+        Stop::Timeout => limits.exceeded(name),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::agent::Permissions;
 use crate::failure::Broken;
 use crate::permission;
+use crate::servers::{McpServer, Reach};
 use crate::session::Session;
 use agent_client_protocol::schema::ProtocolVersion;
 use agent_client_protocol::v1::{ConnectionTo, schema};
@@ -22,6 +23,10 @@ pub(crate) struct Plan {
     pub(crate) model: Option<String>,
     pub(crate) effort: Option<String>,
     pub(crate) prompt: String,
+    /// MCP servers that it is given.
+    pub(crate) servers: Vec<McpServer>,
+    /// What is said before the task is sent.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Holds the whole conversation; `stop` turns true when somebody wants it to end.
@@ -115,10 +120,23 @@ impl Talk {
             }
             self.ask("authenticate", schema::AuthenticateRequest::new(wanted.clone())).await?;
         }
-        let opened = schema::NewSessionRequest::new(self.plan.directory.clone());
+        self.plan.notes.iter().for_each(|note| self.session.tell(note));
+        let servers = self.servers(&hello.agent_capabilities.mcp_capabilities)?;
+        let opened =
+            schema::NewSessionRequest::new(self.plan.directory.clone()).mcp_servers(servers);
         let opened = self.ask("session/new", opened).await?;
         self.choose(&opened).await?;
         Ok(opened.session_id)
+    }
+
+    /// The MCP servers that it is given. One that it cannot reach is a failure: its definition counts on it.
+    fn servers(&self, can: &schema::McpCapabilities) -> Result<Vec<schema::McpServer>, Broken> {
+        let servers = self.plan.servers.iter();
+        let missed = |it: &&McpServer| matches!(it.reach, Reach::Http { .. }) && !can.http;
+        match servers.clone().find(missed) {
+            Some(server) => Err(Broken::Server(server.name.clone())),
+            None => Ok(servers.map(McpServer::said).collect()),
+        }
     }
 
     /// Mode, model and effort, where they are wanted. A mode may be what keeps an agent from writing, so one that is not
@@ -220,7 +238,7 @@ fn not_offered(what: &'static str, wanted: &str, choices: &[Choice]) -> Broken {
 }
 
 fn method_words(method: &schema::AuthMethod) -> String {
-    let shown = |text: &str| crate::text::shown(text, 60);
+    let shown = |text: &str| loopwright_processes::shown(text, 60);
     format!("`{}` ({})", shown(&method.id().0), shown(method.name()))
 }
 

@@ -2,9 +2,9 @@
 
 use crate::agent::Agent;
 use crate::session::Session;
-use crate::text::shown;
 use agent_client_protocol::v1::schema::StopReason;
 use agent_client_protocol::{Error, ErrorCode};
+use loopwright_processes::shown;
 use loopwright_types::{Code, Failure, FailureClass, Reason};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -34,6 +34,8 @@ pub(crate) enum Broken {
     NotReady(Duration),
     /// It does not offer what was asked for: what, which, and what there is.
     NotOffered(&'static str, String, Vec<String>),
+    /// It cannot reach this MCP server.
+    Server(String),
     /// Somebody wants it to end before the task was sent.
     Stopped,
 }
@@ -77,6 +79,12 @@ impl Known<'_> {
                 self.provider(Code::AGENT_NOT_READY, &what)
                     .hint("start it in its ACP mode, and install it first rather than with each start; or raise `acp.start_ms`")
                     .retryable()
+            }
+            Broken::Server(name) => {
+                let name = shown(&name, 100);
+                let what = format!("cannot reach the MCP server `{name}`: it takes only servers that are programs");
+                self.provider(Code::AGENT_SERVER, &what)
+                    .hint("take the server out of `tools`, or configure it in the agent itself")
             }
             Broken::NotOffered(what, wanted, offered) => {
                 let list = offered.iter().take(20).map(|it| format!("`{}`", shown(it, 60)));

@@ -1,7 +1,7 @@
 //! What an agent said so far in its one session: message, tool calls, plan, usage. All bounded.
 
-use crate::text::shown;
 use agent_client_protocol::v1::schema;
+use loopwright_processes::shown;
 use loopwright_types::Usage;
 use schema::{ContentBlock, ContentChunk, SessionUpdate, ToolCallStatus, ToolKind};
 use std::collections::HashMap;

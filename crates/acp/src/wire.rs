@@ -2,9 +2,8 @@
 
 use crate::failure::Broken;
 use crate::session::Session;
-use crate::text::shown;
 use agent_client_protocol::{Channel, TransportFrame};
-use std::collections::VecDeque;
+use loopwright_processes::shown;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -15,11 +14,6 @@ const PIECE: usize = 16 << 10;
 const WAITING_MAX: usize = 64;
 /// Lines that are no JSON, which agents print by mistake, before that is taken for garbage.
 const STRAY_LINES_MAX: usize = 100;
-/// Bytes kept of the end of standard error.
-const STDERR_BYTES_MAX: usize = 4096;
-/// Characters of standard error in a failure.
-const STDERR_CHARACTERS_MAX: usize = 1000;
-
 /// Limits on what an agent may write.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
@@ -121,31 +115,6 @@ impl Lines {
     }
 }
 
-/// The end of standard error.
-#[derive(Default)]
-pub(crate) struct Tail {
-    bytes: VecDeque<u8>,
-}
-
-impl Tail {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let kept = &bytes[bytes.len().saturating_sub(STDERR_BYTES_MAX)..];
-        let over = (self.bytes.len() + kept.len()).saturating_sub(STDERR_BYTES_MAX);
-        self.bytes.drain(..over);
-        self.bytes.extend(kept);
-    }
-
-    /// The last lines in one, fit to be shown; empty when nothing was written.
-    pub(crate) fn text(&self) -> String {
-        let (front, back) = self.bytes.as_slices();
-        let text = String::from_utf8_lossy(&[front, back].concat()).trim().to_owned();
-        let skipped = text.chars().count().saturating_sub(STDERR_CHARACTERS_MAX);
-        let tail: String = text.chars().skip(skipped).collect();
-        let mark = if skipped > 0 { "…" } else { "" };
-        format!("{mark}{}", shown(&tail, STDERR_CHARACTERS_MAX))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,16 +154,5 @@ mod tests {
         let (mut stray, session) = lines();
         let garbage = (0..=STRAY_LINES_MAX).find_map(|_| stray.push(b"\xff\xfe\n", &session).err());
         assert!(matches!(garbage, Some(Broken::NoProtocol(_))));
-    }
-
-    #[test]
-    fn only_the_end_of_standard_error_is_kept() {
-        let mut tail = Tail::default();
-        for i in 0..10_000 {
-            tail.push(format!("line {i}\n").as_bytes());
-        }
-        let text = tail.text();
-        assert!(text.starts_with('…') && text.ends_with("line 9998 | line 9999"), "{text}");
-        assert_eq!(Tail::default().text(), "");
     }
 }

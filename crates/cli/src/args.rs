@@ -1,6 +1,7 @@
 //! What can be typed. `docs/reference/cli.md` is generated from here.
 
 mod control; // steering runs from any terminal
+mod fork; // a recorded run again
 mod keep; // keeping runs, and no longer keeping them
 mod look; // looking at runs
 mod page; // texts about the command itself
@@ -12,6 +13,7 @@ mod run; // what a run is given
 mod worktrees; // what subagents left in worktrees
 
 pub use control::{Approvals, Approve, Reject, Stop, Wait};
+pub use fork::Fork;
 pub use keep::{Export, Import, Prune, Verify};
 pub use look::{Runs, Show};
 pub use page::{Completions, Page, Reference};
@@ -44,6 +46,8 @@ pub struct Args {
 pub enum Command {
     /// Run a program.
     Run(Run),
+    /// Run a recorded run again, with an edited program or from a task on: only what changed is asked again.
+    Fork(Fork),
     /// List runs, newest first.
     Runs(Runs),
     /// Show a run as a tree of phases and tasks.

@@ -6,6 +6,7 @@ pub mod approve;
 pub mod check;
 pub mod completions;
 pub mod decide;
+pub mod fork;
 pub mod init;
 pub mod mcp;
 pub mod models;

@@ -41,13 +41,15 @@ impl From<PrepareError> for Failure {
 impl Failure {
     /// 2 when what was typed or set is wrong, else 1.
     pub fn exit_code(&self) -> u8 {
-        const TYPED: [Code; 6] = [
+        const TYPED: [Code; 8] = [
             Code::USAGE,
             Code::SETTING_UNKNOWN,
             Code::SETTING_INVALID,
             Code::SETTINGS_FILE,
             Code::ARGS_INVALID,
             Code::PROGRAM_UNREADABLE,
+            Code::FORK_AT_UNKNOWN,
+            Code::FORK_EFFECTS,
         ];
         let typed = self.diagnostics.iter().any(|diagnostic| TYPED.contains(&diagnostic.code));
         if typed { EXIT_USAGE } else { 1 }

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     };
     let ended = match args.command {
         Command::Run(run) => command::run::run(&terminal, run),
+        Command::Fork(fork) => command::fork::fork(&terminal, fork),
         Command::Runs(runs) => command::runs::runs(&terminal, &runs),
         Command::Show(show) => command::show::show(&terminal, &show),
         Command::Resume(resume) => command::resume::resume(&terminal, &resume),

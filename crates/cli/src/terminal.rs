@@ -71,6 +71,12 @@ impl Terminal {
         size.filter(|_| self.out_is_terminal).map(|(columns, _)| usize::from(columns.0).max(20))
     }
 
+    /// Columns that rows on stderr may take; nothing where stderr is no terminal.
+    pub fn columns_err(&self) -> Option<usize> {
+        let size = terminal_size::terminal_size_of(io::stderr());
+        size.filter(|_| self.err_is_terminal).map(|(columns, _)| usize::from(columns.0).max(20))
+    }
+
     /// Columns and rows of the terminal behind stderr, or stdout.
     pub fn size(&self) -> Option<(usize, usize)> {
         let size = terminal_size::terminal_size_of(io::stderr())

@@ -33,6 +33,7 @@ pub(crate) fn start(run: &RunId, now: Micros) -> RunStart {
         models: Default::default(),
         model: None,
         agents_dir: None,
+        from: None,
         workspace: "/w".to_owned(),
     }
 }
@@ -79,6 +80,7 @@ pub(crate) fn entry(run: &RunId, place: u64, random: &mut Random) -> Entry {
                 hidden: None,
                 salvage: None,
                 worktree: None,
+                reused: None,
             }))
         }
     }

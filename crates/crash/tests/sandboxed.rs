@@ -74,7 +74,7 @@ fn real_programs_survive_crashes() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("LOOPWRIGHT_CRASH_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LOOPWRIGHT_CRASH_SEEDS").map_or(40, |seeds| seeds / 10),
+        None => 0..number("LOOPWRIGHT_CRASH_SEEDS").map_or(20, |seeds| seeds / 10),
     };
     let found = run_on_big_stack(move || loopwright_crash::search(seeds, case));
     match found {

@@ -2,16 +2,15 @@
 
 use crate::call::{Call, Task};
 use crate::engine::Engine;
+use crate::identity::{Identity, SUBAGENT_DEFAULT};
 use loopwright_protocol::{
     CallEntry, CallKind, Command, Entry, Fallback, Json, Outcome, Request, TaskRequest, TimerId,
     Work,
 };
 use loopwright_types::{
-    CallId, Code, Digest, Failure, GuestId, Micros, Position, Reason, ScopeId, Slot, TurnId,
+    CallId, Code, Failure, GuestId, Micros, Position, Reason, ScopeId, Slot, TurnId,
 };
 
-/// The built-in subagent type.
-const SUBAGENT_DEFAULT: &str = "general-purpose";
 /// Driver name of a definition that could not be read; its description says why.
 const DRIVER_INVALID: &str = "invalid";
 
@@ -28,6 +27,15 @@ pub(crate) struct Origin {
     pub position: Option<Position>,
 }
 
+/// A call that is numbered and journalled, and not begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub id: CallId,
+    pub identity: Identity,
+    request: Result<Request, String>,
+    cancelled: bool,
+}
+
 impl Engine {
     /// Takes a call record.
     pub(crate) fn on_call(&mut self, origin: Origin, kind: u32, json: Json) {
@@ -37,17 +45,21 @@ impl Engine {
             .ok_or_else(|| format!("unknown call kind {kind:?}"))
             .and_then(|kind| Request::read(kind, &json).map_err(|error| error.to_string()));
         let kind = kind.unwrap_or(CallKind::Task);
-        let subagent = match &request {
-            Ok(Request::Task(task)) => {
-                Some(task.subagent.clone().unwrap_or_else(|| SUBAGENT_DEFAULT.to_owned()))
-            }
-            _ => None,
-        };
-        self.enter(id, &origin, kind, subagent.as_deref(), request.as_ref().ok(), json);
+        let identity = self.identifier.identify(kind, request.as_ref().ok(), &json);
+        self.enter(id, &origin, kind, request.as_ref().ok(), json, &identity);
         let cancelled = self.join_scope(id, origin.guest, origin.scope);
         if kind.is_task() {
             self.tally.tasks += 1;
         }
+        self.begin_or_defer(Begun { id, identity, request, cancelled });
+    }
+
+    /// Takes a call's outcome over from the past, or begins it.
+    pub(crate) fn begin_call(&mut self, begun: Begun) {
+        let Begun { id, identity, request, cancelled } = begun;
+        let may = !cancelled && self.calls.len() as u64 <= self.options.calls_max;
+        let reused = self.take_over(id, identity, may);
+        let subagent = request.as_ref().ok().and_then(subagent_of);
         let refused = match request {
             _ if cancelled => Err(crate::cancel::failure(Reason::Cancelled).not_sent()),
             Err(message) => {
@@ -55,6 +67,11 @@ impl Engine {
             }
             Ok(_) if self.calls.len() as u64 > self.options.calls_max => {
                 Err(calls_limit(self.options.calls_max))
+            }
+            Ok(_) if reused => Ok(()),
+            Ok(Request::Approve(_)) if self.is_forecast() => {
+                self.forecast_call(id);
+                Ok(())
             }
             Ok(Request::Task(task)) => self.begin_task(id, *task, subagent.as_deref()),
             Ok(other) => self.begin_other(id, other),
@@ -70,11 +87,12 @@ impl Engine {
         id: CallId,
         origin: &Origin,
         kind: CallKind,
-        subagent: Option<&str>,
         request: Option<&Request>,
         json: Json,
+        identity: &Identity,
     ) {
-        let target = subagent.and_then(|name| self.names.get(name).copied());
+        let subagent = request.and_then(subagent_of);
+        let target = subagent.as_ref().and_then(|name| self.names.get(name).copied());
         let due = match request {
             Some(Request::Sleep(sleep)) => Some(crate::task::millis(sleep.ms)),
             Some(Request::Approve(approve)) => approve.deadline_ms.map(crate::task::millis),
@@ -83,9 +101,6 @@ impl Engine {
         let due = due.map(|wait| self.now.after(wait));
         let call = Call::new(origin.guest, origin.slot, kind, origin.position);
         self.calls.push(Call { bits: origin.bits, target, due, ..call });
-        let definition = target.map(|target| self.subagents[target].digest.0).unwrap_or_default();
-        let digest =
-            Digest::of_parts([kind.as_str().as_bytes(), &definition, json.text().as_bytes()]);
         let guest = &mut self.guests[origin.guest.0 as usize];
         guest.unsettled.insert(id);
         guest.owed += 1;
@@ -105,9 +120,9 @@ impl Engine {
             scope: origin.scope,
             position: origin.position,
             phase,
-            subagent: subagent.map(str::to_owned),
+            subagent,
             request: json,
-            digest,
+            digest: identity.digest,
         };
         self.append(Entry::Called(Box::new(entry)));
     }
@@ -237,6 +252,12 @@ impl Engine {
             self.out.push(Command::SetTimer { timer, at });
         }
     }
+}
+
+/// The subagent type that a task asks for.
+fn subagent_of(request: &Request) -> Option<String> {
+    let Request::Task(task) = request else { return None };
+    Some(task.subagent.clone().unwrap_or_else(|| SUBAGENT_DEFAULT.to_owned()))
 }
 
 fn calls_limit(most: u64) -> Failure {

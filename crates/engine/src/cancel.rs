@@ -1,7 +1,7 @@
 //! Cancellation: it reaches every descendant, and what is cancelled is charged and journalled.
 
 use crate::engine::Engine;
-use loopwright_protocol::{Entry, Outcome};
+use loopwright_protocol::{CallKind, Entry, Outcome};
 use loopwright_types::{CallId, Code, Failure, GuestId, Reason, ScopeId};
 
 /// The failure of a cancelled call.
@@ -57,7 +57,12 @@ impl Engine {
         guest.deliverable.clear();
         let calls: Vec<CallId> = guest.unsettled.iter().copied().collect();
         for call in calls {
-            self.cancel_call(call, why);
+            // What a settled task left in its worktree is looked at, whatever becomes of the program.
+            let it = &self.calls[call.0 as usize];
+            let is_over = |task: CallId| self.calls[task.0 as usize].is_settled();
+            if it.kind != CallKind::Worktree || !it.parent().is_some_and(is_over) {
+                self.cancel_call(call, why);
+            }
         }
         let guest = &mut self.guests[id.0 as usize];
         guest.deliverable.clear();

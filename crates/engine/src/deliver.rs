@@ -58,6 +58,9 @@ fn receipt(settled: &SettleEntry) -> serde_json::Value {
     if let Some(subagent) = &settled.subagent {
         json["subagent"] = subagent.as_str().into();
     }
+    if let Some(reused) = &settled.reused {
+        json["reused"] = serde_json::json!({ "run": reused.run, "call": reused.call });
+    }
     if let Some(report) = &settled.worktree {
         json["worktree"] = serde_json::to_value(report).unwrap_or_default();
     }

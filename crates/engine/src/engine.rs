@@ -5,17 +5,18 @@ use crate::call::Call;
 use crate::finish::{Ending, Tally};
 use crate::gate::Gate;
 use crate::guest::Guest;
+use crate::identity::Identifier;
 use crate::lanes::{Lanes, SubagentIndex};
 use crate::options::Options;
 use crate::past::{Outset, Past};
 use crate::prefix::Prefixes;
+use crate::reuse::Reuse;
 use crate::schemas::Schemas;
 use loopwright_protocol::{
     CallKind, Command, Entry, Event, GuestStart, Json, Model, Outcome, ProgramText, Progress,
-    RunStart, Subagent, Tool, Work,
+    RunStart, Subagent, Tool, Work, Worktree,
 };
-use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, GuestId, Micros, Reason, RunId, Usage};
+use loopwright_types::{Attempt, Bug, CallId, GuestId, Micros, Reason, RunId, Usage};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct Engine {
     /// Providers of models that were asked.
     pub(crate) gates: Vec<Gate>,
     pub(crate) prefixes: Prefixes,
+    /// Worktrees of tasks that are settled, with the calls that still work in each.
+    pub(crate) left_worktrees: HashMap<CallId, (Worktree, Vec<CallId>)>,
     /// Models by the names that ask for them.
     pub(crate) models: HashMap<String, Arc<Model>>,
     /// Tasks that wait for a model's name to be looked up, by the name.
@@ -46,6 +49,9 @@ pub struct Engine {
     /// The model of subagents that name none.
     pub(crate) model_default: Option<String>,
     pub(crate) schemas: Schemas,
+    pub(crate) identifier: Identifier,
+    /// A recorded run whose outcomes are taken over.
+    pub(crate) reuse: Option<Box<Reuse>>,
     pub(crate) turns: u32,
     pub(crate) tally: Tally,
     pub(crate) result_schema: Option<Json>,
@@ -113,6 +119,7 @@ impl Engine {
             ledger,
             gates: Vec::new(),
             prefixes: Prefixes::default(),
+            left_worktrees: HashMap::new(),
             models: start
                 .models
                 .iter()
@@ -122,6 +129,8 @@ impl Engine {
             unresolved: Vec::new(),
             model_default: start.model.clone(),
             schemas: Schemas::default(),
+            identifier: Identifier::new(&start),
+            reuse: Reuse::of(&start),
             turns: 0,
             tally: Tally::default(),
             result_schema: crate::finish::meta_result(&start.program),
@@ -313,10 +322,11 @@ impl Engine {
             let (id, attempt) = (dispatch.call, dispatch.attempt);
             let call = &mut self.calls[id.0 as usize];
             call.held = false;
-            if !restored && call.is_settled() {
+            if !restored && call.is_settled() && !Bug::RunSettledAgain.is_on() {
                 self.forget_attempt(id);
                 self.gate_dropped(id);
-                return;
+                let dropped = Outcome::Failed(crate::cancel::failure(Reason::Cancelled));
+                return self.left_by(id, &dropped);
             }
             if !restored && self.is_interrupted() {
                 let unsent = Outcome::Failed(crate::cancel::failure(Reason::Cancelled).not_sent());

@@ -4,8 +4,7 @@ use crate::call::State;
 use crate::engine::Engine;
 use crate::task::budget_spent;
 use loopwright_protocol::{Command, Fallback, Outcome, TimerId};
-use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, Effects, Failure, Usage};
+use loopwright_types::{Attempt, Bug, CallId, Effects, Failure, Usage};
 
 impl Engine {
     /// A failed attempt: again after a wait where that repeats no effect, else for good.

@@ -2,7 +2,7 @@
 
 use crate::call::State;
 use crate::engine::Engine;
-use loopwright_protocol::{Budget, Command, Entry, Json, ProgramText, RunFinish};
+use loopwright_protocol::{Budget, CallKind, Command, Entry, Json, ProgramText, RunFinish};
 use loopwright_types::{CallId, Code, Diagnostic, GuestId, Reason, RunStatus};
 use serde::Deserialize;
 
@@ -234,6 +234,9 @@ impl Engine {
             || unsettled.into_iter().any(|guest| {
                 let waits = |id: &CallId| match self.calls[id.0 as usize].state {
                     State::Parked | State::Doubt => false,
+                    // What could start has started: the rest waits for a slot, whose holder is looked at in its
+                    // turn. Requests to a model may also wait for their provider.
+                    State::Queued => self.calls[id.0 as usize].kind == CallKind::Model,
                     // A nested program moves if its own calls do, which are looked at in their turn.
                     State::Waiting => self.calls[id.0 as usize].child.is_none(),
                     // A subagent's loop moves if its steps do.

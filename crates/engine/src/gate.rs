@@ -1,18 +1,15 @@
 //! One model provider: who waits for it, and when it may be asked. Adapts to the limits the provider shows
-//! (additive increase, multiplicative decrease; Chiu and Jain 1989), keeps within the windows it tells,
-//! shares one budget of retries, and stops asking while it is down.
+//! (begins slowly, falls to what was taken when more is refused, and tries for more ever more rarely), keeps within
+//! the windows it tells, shares one budget of retries, and stops asking while it is down.
 
+use crate::width::{BURST, Width};
 use loopwright_protocol::{ProviderLimits, Window};
 use loopwright_types::{CallId, Failure, Micros};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
-/// What part of the window is kept when the provider wants fewer requests.
-const NARROWING: f64 = 0.75;
-/// The window is narrowed once for all the refusals of this time: they answer the same burst.
-const NARROWING_PAUSE: Micros = Micros::from_millis(1000);
 /// Share of refusals above which they are taken for a limit. A provider that is at its limit refuses all that is over
-/// it; one that refuses now and then, whatever it is sent, would hold a window that narrows each time at a few.
+/// it; one that refuses now and then, whatever it is sent, would be held at a few.
 const REFUSALS_BORNE: f64 = 0.1;
 /// Retries that a provider is owed before it has answered anything, and the most that can be saved up.
 const RETRIES_AT_FIRST: f64 = 32.0;
@@ -71,7 +68,7 @@ struct Recent {
 
 impl Recent {
     fn is_over(&self, now: Micros) -> bool {
-        now.since(self.since) >= NARROWING_PAUSE
+        now.since(self.since) >= BURST
     }
 
     /// Whether so much was refused that it must be a limit. A refusal comes at once, an answer takes its time: what
@@ -118,11 +115,13 @@ pub(crate) enum Admission {
 pub(crate) struct Gate {
     /// Its name.
     pub name: String,
+    /// Requests, and tasks that have not begun, that wait without a slot until it answers.
+    pub aside: BTreeSet<CallId>,
+    /// The task that is called back to ask whether it answers.
+    pub calling: Option<CallId>,
     queue: BinaryHeap<Reverse<CallId>>,
     in_flight: usize,
-    window: f64,
-    window_max: f64,
-    narrowed: Option<Micros>,
+    width: Width,
     /// Answers and refusals since then.
     recent: Recent,
     failures: u32,
@@ -146,11 +145,11 @@ impl Gate {
     pub fn new(name: &str, window_max: usize, failures_max: u32, probe_max: Micros) -> Self {
         Self {
             name: name.to_owned(),
+            aside: BTreeSet::new(),
+            calling: None,
             queue: BinaryHeap::new(),
             in_flight: 0,
-            window: window_max as f64,
-            window_max: window_max as f64,
-            narrowed: None,
+            width: Width::new(window_max),
             recent: Recent::default(),
             failures: 0,
             failures_max,
@@ -179,6 +178,11 @@ impl Gate {
         self.queue.peek().map(|Reverse(call)| *call)
     }
 
+    /// What waits here waits apart.
+    pub fn empty_queue(&mut self) {
+        self.aside.extend(self.queue.drain().map(|Reverse(call)| call));
+    }
+
     /// Whether the oldest request, of about so many tokens in and at most so many out, may go now.
     pub fn admit(&mut self, input: u64, output: u64, now: Micros) -> Admission {
         if let Some(down) = &self.down {
@@ -188,8 +192,8 @@ impl Gate {
                 false => Admission::Go,
             };
         }
-        if self.in_flight as f64 >= self.window.floor().max(1.0) {
-            return Admission::Wait;
+        if let Err(when) = self.width.admit(self.in_flight, now) {
+            return when.map_or(Admission::Wait, Admission::At);
         }
         let apart = self.output_tokens.is_some();
         let wanted = [
@@ -251,29 +255,25 @@ impl Gate {
     }
 
     /// A request was answered.
-    pub fn succeeded(&mut self) -> Change {
+    pub fn succeeded(&mut self, now: Micros) -> Change {
+        self.width.answered(self.in_flight, now);
         self.ended();
         self.failures = 0;
         self.recent.answers += 1;
-        self.window = (self.window + 1.0 / self.window.max(1.0)).min(self.window_max);
         self.retries = (self.retries + RETRIES_PER_SUCCESS).min(RETRIES_MAX);
         self.down.take().map_or(Change::None, |down| Change::CameUp(down.since))
     }
 
     /// The provider wants fewer requests.
     pub fn refused(&mut self, now: Micros) {
-        let burst = self.in_flight as f64;
         self.ended();
         self.failures = 0; // it answers
         if self.recent.is_over(now) {
             self.recent = Recent { since: now, ..Recent::default() };
         }
         self.recent.refusals += 1;
-        let paused = self.narrowed.is_some_and(|at| now.since(at) < NARROWING_PAUSE);
-        if !paused && self.recent.is_limited(self.in_flight) {
-            self.narrowed = Some(now);
-            self.recent = Recent { since: now, ..Recent::default() };
-            self.window = (self.window.min(burst) * NARROWING).max(1.0);
+        if self.recent.is_limited(self.in_flight) {
+            self.width.narrow(self.in_flight, now);
         }
     }
 
@@ -358,17 +358,16 @@ mod tests {
     }
 
     #[test]
-    fn the_window_narrows_once_a_burst_and_widens_by_one_a_window() {
+    fn few_refusals_are_no_limit_and_many_leave_what_was_taken() {
         let mut gate = gate(100);
         (0..41).for_each(|_| gate.go(1, 1));
         gate.refused(at(5000));
-        assert_eq!(gate.window, 100.0, "one refusal is no limit");
-        (1..7).for_each(|n| gate.refused(at(5000 + n)));
-        assert_eq!(gate.window, 27.75, "at the fifth of forty-one, and once");
-        for _ in 0..28 {
-            gate.succeeded();
-        }
-        assert!((28.6..28.9).contains(&gate.window), "{}", gate.window);
+        assert_eq!(gate.admit(1, 1, at(5000)), Admission::At(at(5250)), "it is not held yet");
+        (1..37).for_each(|n| gate.refused(at(5000 + n)));
+        gate.succeeded(at(5100));
+        assert_eq!(gate.admit(1, 1, at(5100)), Admission::Go, "four were taken, three are there");
+        gate.go(1, 1);
+        assert_eq!(gate.admit(1, 1, at(9000)), Admission::Wait, "four it is");
     }
 
     #[test]
@@ -389,7 +388,7 @@ mod tests {
             now = due;
         }
         gate.go(1, 1);
-        assert_eq!(gate.succeeded(), Change::CameUp(at(2)));
+        assert_eq!(gate.succeeded(now), Change::CameUp(at(2)));
         assert_eq!(gate.admit(1, 1, now), Admission::Go);
     }
 
@@ -428,7 +427,7 @@ mod tests {
         assert_eq!(spent, RETRIES_AT_FIRST as usize);
         for _ in 0..6 {
             gate.go(1, 1);
-            gate.succeeded();
+            gate.succeeded(at(5000));
         }
         assert!(gate.take_retry() && !gate.take_retry());
     }

@@ -6,9 +6,9 @@ use crate::engine::Engine;
 use loopwright_protocol::{
     CallKind, Command, DecideEntry, Decision, Entry, Outcome, Request, ResumeEntry, TimerId, Work,
 };
-use loopwright_types::Bug;
 use loopwright_types::{
-    Attempt, CallId, Code, Diagnostic, Effects, Failure, GuestId, Micros, Reason, RunStatus, Usage,
+    Attempt, Bug, CallId, Code, Diagnostic, Effects, Failure, GuestId, Micros, Reason, RunStatus,
+    Usage,
 };
 
 /// Calls in doubt that are named one by one.
@@ -21,6 +21,7 @@ impl Engine {
         if self.past.is_none() {
             return; // a run that is live goes on already
         }
+        self.stop_deferring();
         self.pass_told();
         self.advance(None);
         let outset = std::mem::take(&mut self.outset);
@@ -82,7 +83,10 @@ impl Engine {
                 let call = &mut self.calls[id.0 as usize];
                 if !call.is_settled() {
                     call.state = State::Interrupted { sent: true };
+                    continue;
                 }
+                let ended = Outcome::Failed(crate::cancel::failure(Reason::Cancelled));
+                self.left_by(*id, &ended);
             }
         }
         if let Some(past) = &mut self.past {

@@ -1,8 +1,9 @@
-//! What a subagent may call: the run's tools, narrowed by its definition and by the call, never widened.
+//! What a subagent may call: the run's tools, narrowed by its definition and by the call, never widened. And what
+//! carrying out a call may do to the world.
 
 use crate::engine::Engine;
-use loopwright_protocol::Tool;
-use loopwright_types::CallId;
+use loopwright_protocol::{Subagent, Tool, Work};
+use loopwright_types::{CallId, Effects};
 
 impl Engine {
     /// The tools that the subagent may call.
@@ -14,20 +15,55 @@ impl Engine {
     pub(crate) fn grant(&self, id: CallId, tool: &Tool) -> Option<Vec<String>> {
         let call = &self.calls[id.0 as usize];
         let target = call.target.map(|at| &self.subagents[at]);
-        // A rule in brackets would take away a part only, but no tool can be told so: what cannot be enforced takes
-        // away the whole.
-        if target
-            .is_some_and(|target| target.tools_denied.iter().any(|item| tool.is_named_by(item)))
-        {
-            return None;
-        }
-        let defined = rules(target.and_then(|target| target.tools.as_deref()), tool)?;
         let asked = call.task.as_ref().and_then(|task| task.request.tools.as_deref());
-        let rules = narrower(defined, rules(asked, tool)?);
-        match rules {
-            None => Some(vec![tool.name.clone()]),
-            Some(rules) => (!rules.is_empty()).then_some(rules),
+        granted(target, asked, tool)
+    }
+
+    /// The effects a task's attempt may have: the definition's, tightened by the program.
+    pub(crate) fn effects(&self, id: CallId) -> Effects {
+        let call = &self.calls[id.0 as usize];
+        match (&call.task, call.target) {
+            (Some(task), Some(target)) => {
+                let declared = task.request.effects.unwrap_or(Effects::None);
+                self.subagents[target].effects.max(declared)
+            }
+            _ => Effects::None,
         }
+    }
+
+    /// The effects that carrying out this work may have.
+    pub(crate) fn effects_of(&self, id: CallId, work: &Work) -> Effects {
+        match work {
+            Work::Task(_) => self.effects(id),
+            Work::Tool { name, .. } => self.tool_effects(name),
+            Work::Worktree(_) => Effects::Local,
+            Work::Model(_) | Work::ResolveModel { .. } | Work::Approve(_) => Effects::None,
+            Work::LoadProgram { .. } => Effects::None,
+        }
+    }
+
+    /// What calling the tool may do.
+    pub(crate) fn tool_effects(&self, name: &str) -> Effects {
+        let known = self.tools.iter().find(|tool| tool.answers_to(name));
+        known.map_or(Effects::None, |tool| tool.effects)
+    }
+}
+
+/// What a subagent may call of a tool when a task asks for these; `None` is nothing.
+pub(crate) fn granted(
+    target: Option<&Subagent>,
+    asked: Option<&[String]>,
+    tool: &Tool,
+) -> Option<Vec<String>> {
+    // A rule in brackets would take away a part only, but no tool can be told so: what cannot be enforced takes away
+    // the whole.
+    if target.is_some_and(|target| target.tools_denied.iter().any(|item| tool.is_named_by(item))) {
+        return None;
+    }
+    let defined = rules(target.and_then(|target| target.tools.as_deref()), tool)?;
+    match narrower(defined, rules(asked, tool)?) {
+        None => Some(vec![tool.name.clone()]),
+        Some(rules) => (!rules.is_empty()).then_some(rules),
     }
 }
 

@@ -6,9 +6,8 @@ use loopwright_protocol::{
     CallKind, Command, Completion, Entry, Json, LogEntry, MainState, Outcome, Record, RecordKind,
     TurnEntry, TurnInput, TurnReport,
 };
-use loopwright_types::Bug;
 use loopwright_types::{
-    CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
+    Bug, CallId, Code, Diagnostic, GuestId, Micros, Position, Reason, ScopeId, TurnId,
 };
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
@@ -353,6 +352,7 @@ impl Engine {
         let (state, kind) = (call.state, call.kind);
         self.tell_dispatched_of(id);
         match (timer, state) {
+            (TimerId::Sleep(_), _) if self.is_open_forecast() => {}
             (TimerId::Sleep(_), _) => self.settle(id, Outcome::Done(Json::null())),
             (TimerId::Retry(_), State::Backoff) if kind == CallKind::Model => {
                 self.retry_due(id);

@@ -28,6 +28,8 @@ pub(crate) struct Loop {
     pub open: Vec<CallId>,
     /// The request that goes on when the subagent has its slot again.
     pub waiting: Option<CallId>,
+    /// Since when it has none because its provider was down.
+    pub rests_since: Option<Micros>,
     /// Results of the tools of this turn, in the model's order, and the steps that owe the missing ones.
     results: Vec<(ToolResult, Option<CallId>)>,
     /// Its worktree.
@@ -38,6 +40,8 @@ pub(crate) struct Loop {
     pub salvage: Option<String>,
     /// What became of the worktree.
     pub report: Option<WorktreeReport>,
+    /// Its worktree where nobody has looked at it, and the steps that may still work in it.
+    pub left: Option<(Worktree, Vec<CallId>)>,
     /// The outcome that waits for the worktree to be finished.
     pub closing: Option<Box<(Outcome, Option<Failure>)>>,
 }
@@ -51,7 +55,7 @@ impl Engine {
     }
 
     /// The model that the call, the definition or the run asks for.
-    fn model_name(&self, id: CallId) -> Option<String> {
+    pub(crate) fn model_name(&self, id: CallId) -> Option<String> {
         let call = &self.calls[id.0 as usize];
         let own = call.task.as_ref().and_then(|task| task.request.model.as_ref());
         let defined = call.target.and_then(|at| self.subagents[at].model.as_ref());

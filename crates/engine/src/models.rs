@@ -39,7 +39,13 @@ impl Engine {
         match prefix {
             // What went out when is known already where a run is restored.
             Some((prefix, bytes)) if bytes as u64 >= least && self.past.is_none() => {
-                if self.prefixes.may_go(prefix, step, self.now) {
+                let calls = &self.calls;
+                let leads = |leader: CallId| {
+                    let call = &calls[leader.0 as usize];
+                    let task = call.parent().map(|task| &calls[task.0 as usize]);
+                    call.active.is_some() || task.is_some_and(|task| task.lane.is_some())
+                };
+                if self.prefixes.may_go(prefix, step, self.now, leads) {
                     self.queue_model(step);
                 }
             }
@@ -51,7 +57,7 @@ impl Engine {
     pub(crate) fn queue_model(&mut self, step: CallId) {
         self.calls[step.0 as usize].state = State::Queued;
         let gate = self.gate_of(step);
-        if self.past.is_none() {
+        if self.past.is_none() && !self.wait_apart(step, gate) {
             self.gates[gate].push(step);
         }
     }
@@ -131,12 +137,13 @@ impl Engine {
             unreachable!("only requests to models wait here")
         };
         request.output_tokens_max = output;
+        self.came_back(self.step_state(step).task, step);
         self.gates[gate].go(input, output);
         self.start_attempt(step, None, Work::Model(request), false);
     }
 
     /// A provider is looked at again at this time, unless that is arranged already.
-    fn set_gate_timer(&mut self, gate: usize, at: Micros) {
+    pub(crate) fn set_gate_timer(&mut self, gate: usize, at: Micros) {
         if self.gates[gate].timer.replace(at) == Some(at) {
             return;
         }
@@ -272,7 +279,7 @@ impl Engine {
         let gate = self.step_state(step).gate.expect("what was sent has its gate");
         let name = self.model_of(step).name.clone();
         self.gates[gate].spent.remove(&name);
-        let change = self.gates[gate].succeeded();
+        let change = self.gates[gate].succeeded(self.now);
         self.gate_changed(gate, change, None);
     }
 
@@ -320,10 +327,12 @@ impl Engine {
             (Change::WentDown, Some(failure)) => {
                 let failure = failure.clone();
                 self.append(Entry::ProviderDown { now, provider, failure });
+                self.all_rest(gate);
             }
             (Change::CameUp(since), _) => {
                 self.append(Entry::ProviderUp { now, provider });
                 self.excuse(gate, since);
+                self.all_back(gate);
             }
             _ => {}
         }
@@ -362,62 +371,6 @@ impl Engine {
         }
         let wait = self.retry_wait(step, task, gate, &failure);
         self.back_off(step, attempt, failure, usage, wait);
-    }
-
-    /// A failed request is sent again after a wait.
-    fn back_off(
-        &mut self,
-        step: CallId,
-        attempt: Attempt,
-        failure: Failure,
-        usage: Usage,
-        wait: Micros,
-    ) {
-        self.model_gave_nothing(step); // siblings do not wait for its wait
-        let at = self.now.after(wait);
-        let call = &mut self.calls[step.0 as usize];
-        (call.state, call.retry_at) = (State::Backoff, Some(at));
-        self.release_slot(self.step_state(step).task); // others may use it meanwhile
-        self.attempt_ended(step, attempt, Outcome::Failed(failure), usage, Some(at));
-        self.out.push(Command::SetTimer { timer: TimerId::Retry(step), at });
-    }
-
-    /// A request's wait is over: its subagent needs a slot again.
-    pub(crate) fn retry_due(&mut self, step: CallId) {
-        let task = self.step_state(step).task;
-        let call = &mut self.calls[task.0 as usize];
-        if call.lane.is_some() {
-            return self.queue_model(step);
-        }
-        call.state = State::Queued;
-        self.calls[step.0 as usize].state = State::Waiting;
-        self.task_loop(task).waiting = Some(step);
-        self.enqueue(task);
-    }
-
-    /// How long a request waits before it is sent again: what the provider asked for, else drawn with full
-    /// jitter; never so long that the task's time would run out first.
-    fn retry_wait(&mut self, step: CallId, task: CallId, gate: usize, failure: &Failure) -> Micros {
-        let (base, longest) = (self.options.backoff, self.options.backoff_max);
-        let failures = self.step_state(step).failures;
-        let drawn = crate::jitter::backoff(self.seed, step, Attempt(failures), base, longest);
-        let mut wait = asked_wait(failure).map_or(drawn, |asked| asked.max(drawn));
-        if !self.gates[gate].take_retry() {
-            // The provider's retries are spent: slowly from here, and not all at once.
-            let spread =
-                crate::jitter::backoff(self.seed, step, Attempt(failures), longest, longest);
-            wait = wait.max(Micros(longest.0 / 2 + spread.0 / 2));
-        }
-        self.within_time(task, wait)
-    }
-
-    /// The wait, shortened where the task's time would run out first: a tenth is left for the last try.
-    fn within_time(&self, task: CallId, wait: Micros) -> Micros {
-        let started = self.calls[task.0 as usize].started;
-        let left = self.timeout(task).zip(started).map(|(timeout, started)| {
-            started.after(timeout).after(self.uncounted(task)).since(self.now)
-        });
-        left.map_or(wait, |left| wait.min(Micros(left.0 / 10 * 9)))
     }
 
     /// The response to a request began: siblings that share its prefix may go.

@@ -5,7 +5,7 @@
 use crate::engine::Engine;
 use crate::resume::{Mismatch, ResumeError};
 use loopwright_host::Guests;
-use loopwright_protocol::{Command, Decision, Entry, Record, TurnReport};
+use loopwright_protocol::{Command, Decision, EndEntry, Entry, Record, TurnReport};
 use loopwright_types::{Attempt, CallId, Code, Diagnostic, GuestId};
 use std::collections::{HashMap, VecDeque};
 
@@ -81,6 +81,7 @@ impl Engine {
         entry: Entry,
         guests: &mut dyn Guests,
     ) -> Result<(), ResumeError> {
+        self.begin_deferred(Some(&entry));
         let is_told = matches!(entry, Entry::ProviderDown { .. } | Entry::ProviderUp { .. });
         if is_told && self.past_mut().made.is_empty() {
             self.advance(Some(&entry));
@@ -203,6 +204,16 @@ impl Engine {
                 if call.settled.is_some() {
                     call.settled = Some(recorded);
                 }
+                Ok(())
+            }
+            (Entry::AttemptEnded(recorded), Some(Entry::AttemptEnded(made)))
+                if recorded.retry_at.is_some()
+                    && made.retry_at.is_some()
+                    && recorded == (EndEntry { retry_at: recorded.retry_at, ..made.clone() }) =>
+            {
+                // How long a task waited for its slot, and so what is left of its time, is known best to the process
+                // before.
+                self.calls[recorded.call.0 as usize].retry_at = recorded.retry_at;
                 Ok(())
             }
             (Entry::RunFinished(recorded), Some(Entry::RunFinished(made)))

@@ -25,11 +25,24 @@ pub(crate) struct Prefixes {
 
 impl Prefixes {
     /// Whether the request may queue up now; else it is kept and given back by [`Prefixes::warmed`] or
-    /// [`Prefixes::failed`].
-    pub fn may_go(&mut self, prefix: Digest, call: CallId, now: Micros) -> bool {
+    /// [`Prefixes::failed`]. Where the leader does not go on by itself (`leads`) the request takes its place: a leader
+    /// that waits for a slot would never get one from siblings that wait for it.
+    pub fn may_go(
+        &mut self,
+        prefix: Digest,
+        call: CallId,
+        now: Micros,
+        leads: impl Fn(CallId) -> bool,
+    ) -> bool {
         match self.known.get_mut(&prefix) {
             Some(Prefix::Warm { until }) if *until > now => {
                 *until = now.after(WARM);
+                true
+            }
+            Some(Prefix::Leading { leader, waiting }) if !leads(*leader) => {
+                let (leader, waiting) = (*leader, std::mem::take(waiting));
+                self.leaders.remove(&leader);
+                self.lead(prefix, call, waiting);
                 true
             }
             Some(Prefix::Leading { waiting, .. }) => {
@@ -79,7 +92,8 @@ mod tests {
     fn siblings_wait_for_the_first_response_and_no_longer() {
         let mut prefixes = Prefixes::default();
         let (prefix, now) = (Digest::of(b"x"), Micros(0));
-        let may = |prefixes: &mut Prefixes, n, now| prefixes.may_go(prefix, CallId(n), now);
+        let may =
+            |prefixes: &mut Prefixes, n, now| prefixes.may_go(prefix, CallId(n), now, |_| true);
         assert!(may(&mut prefixes, 0, now));
         assert!(!may(&mut prefixes, 1, now) && !may(&mut prefixes, 2, now));
         assert_eq!(prefixes.failed(CallId(0), |call| call != CallId(1)), Some(CallId(2)));
@@ -88,5 +102,16 @@ mod tests {
         assert!(may(&mut prefixes, 4, now));
         assert!(may(&mut prefixes, 5, Micros::from_millis(600_000)), "cold again: it leads");
         assert!(!may(&mut prefixes, 6, Micros::from_millis(600_000)));
+    }
+
+    #[test]
+    fn a_leader_that_cannot_go_on_is_replaced_and_what_waited_for_it_stays() {
+        let mut prefixes = Prefixes::default();
+        let (prefix, now) = (Digest::of(b"x"), Micros(0));
+        assert!(prefixes.may_go(prefix, CallId(0), now, |_| true));
+        assert!(!prefixes.may_go(prefix, CallId(1), now, |_| true));
+        assert!(prefixes.may_go(prefix, CallId(2), now, |leader| leader != CallId(0)));
+        assert_eq!(prefixes.warmed(CallId(0), now), []);
+        assert_eq!(prefixes.warmed(CallId(2), now), [CallId(1)]);
     }
 }

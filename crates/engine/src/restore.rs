@@ -94,6 +94,7 @@ impl Engine {
     fn redo_step(&mut self, step: &StepEntry) {
         match step.kind {
             CallKind::Resolve => self.resolve_again(),
+            CallKind::Worktree if !self.is_open(step.task) => self.finish_told(step.task),
             CallKind::Worktree if self.has_task(step.task) => {
                 self.take_slot(step.task);
                 self.serve(step.task);
@@ -142,6 +143,7 @@ impl Engine {
                     return;
                 };
                 self.take_slot(task);
+                self.came_back(task, id);
                 self.gates[gate].go(0, 0);
                 self.start_attempt(id, None, Work::Model(request), false);
             }

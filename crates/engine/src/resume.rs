@@ -193,6 +193,7 @@ impl<'g> Resume<'g> {
         {
             let mut engine = Engine::new((**start).clone(), self.gas_per_ms);
             engine.past = Some(Box::new(Past::default()));
+            engine.defer_begins();
             self.engine = Some(engine);
         }
         match &mut self.engine {

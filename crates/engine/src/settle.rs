@@ -5,7 +5,7 @@ use crate::call::{State, bits};
 use crate::engine::Engine;
 use crate::loops::Loop;
 use loopwright_protocol::{CallKind, Command, Entry, Outcome, SettleEntry, TimerId};
-use loopwright_types::{CallId, Failure, Reason};
+use loopwright_types::{Bug, CallId, Failure, Reason};
 
 impl Engine {
     /// Gives a call its final outcome: journalled now, delivered once that is durable.
@@ -19,7 +19,7 @@ impl Engine {
         let call = &mut self.calls[id.0 as usize];
         let waited = std::mem::replace(&mut call.state, State::Settled);
         self.parked -= usize::from(matches!(waited, State::Parked | State::Doubt));
-        let own = self.leave_loop(id);
+        let mut own = self.leave_loop(id);
         if self.calls[id.0 as usize].step.is_none() {
             self.count(id, &outcome);
         }
@@ -39,7 +39,9 @@ impl Engine {
             }
             _ => {}
         }
-        call.request = None;
+        if !Bug::RunSettledAgain.is_on() {
+            call.request = None;
+        }
         let guest = &mut self.guests[call.guest.0 as usize];
         guest.unsettled.remove(&id);
         let entry = SettleEntry {
@@ -56,6 +58,7 @@ impl Engine {
             started: call.started,
             salvage: own.salvage.filter(|_| cancelled || hidden.is_some()),
             worktree: own.report,
+            reused: None,
             fallback: hidden.is_some(),
             hidden,
         };
@@ -72,18 +75,26 @@ impl Engine {
         call.settled = Some(entry.clone());
         self.append(Entry::Settled(entry));
         self.deliver_when_durable(id);
+        if let Some((worktree, steps)) = own.left.take() {
+            self.leave_worktree(id, worktree, &steps);
+        }
     }
 
     /// Ends a task's loop: its steps are cancelled and its slot is free.
     fn leave_loop(&mut self, id: CallId) -> Loop {
+        let open = self.calls[id.0 as usize].task.as_ref().and_then(|task| task.own.as_ref());
+        let open = open.map_or_else(Vec::new, |own| own.open.clone());
         self.cancel_steps(id, &crate::cancel::failure(Reason::Cancelled));
         if self.calls[id.0 as usize].active.is_none() {
             self.release_slot(id);
         }
         let task = self.calls[id.0 as usize].task.take();
-        // A worktree that is not finished stays: what still works in it has to end first. It is found and cleaned
-        // later, like those of a run that was killed.
         let mut own = task.and_then(|task| task.own).map_or_else(Loop::default, |own| *own);
+        if let Some(worktree) = own.worktree.take().filter(|_| own.report.is_none()) {
+            let why = "its task ended before its subagent did: what became of it is told later";
+            own.report = Some(crate::worktree::kept(Some(&worktree), why.to_owned()));
+            own.left = Some((worktree, open));
+        }
         let said = own.talk.as_ref().map(|talk| talk.last_text());
         let said = said.filter(|text| !text.is_empty()).map(str::to_owned);
         own.salvage = own.salvage.or(said);
@@ -91,7 +102,7 @@ impl Engine {
     }
 
     /// What the outcome means for the run's status.
-    fn count(&mut self, id: CallId, outcome: &Outcome) {
+    pub(crate) fn count(&mut self, id: CallId, outcome: &Outcome) {
         let call = &self.calls[id.0 as usize];
         if call.kind.is_task() && matches!(outcome, Outcome::Done(_)) {
             self.tally.done += 1;

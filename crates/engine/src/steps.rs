@@ -31,7 +31,9 @@ impl Engine {
         let call = Call::new(guest, Slot(0), kind, parent.position);
         self.calls.push(Call { step: Some(Box::new(state)), ..call });
         self.guests[guest.0 as usize].unsettled.insert(id);
-        self.task_loop(task).open.push(id);
+        if !self.calls[task.0 as usize].is_settled() {
+            self.task_loop(task).open.push(id);
+        }
         let now = self.now;
         let entry = StepEntry { call: id, task, now, kind, turn, name, args, digest };
         self.append(Entry::Stepped(Box::new(entry)));

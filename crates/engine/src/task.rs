@@ -8,8 +8,7 @@ use loopwright_protocol::{
     BUDGET_NONE, CallKind, Command, Dispatch, EndEntry, Entry, Feedback, Json, Outcome, Request,
     StartEntry, TaskWork, Work,
 };
-use loopwright_types::Bug;
-use loopwright_types::{Attempt, CallId, Code, Effects, Failure, Micros, Reason, Usage};
+use loopwright_types::{Attempt, Bug, CallId, Code, Effects, Failure, Micros, Reason, Usage};
 
 impl Engine {
     /// Puts a call with a task or tool into its queue.
@@ -28,12 +27,16 @@ impl Engine {
 
     /// Starts queued work while there is room.
     pub(crate) fn schedule(&mut self) {
-        if self.ending.is_some() || self.pausing {
+        if self.ending.is_some() || self.pausing || self.is_reusing() {
             return;
+        }
+        if self.is_forecast() {
+            return self.forecast();
         }
         self.resolve_again();
         loop {
             self.schedule_tools();
+            self.call_probes();
             if self.schedule_tasks() {
                 self.look_ahead();
             }
@@ -67,6 +70,17 @@ impl Engine {
         while let Some((lane, id)) =
             self.lanes.pop(|id| self.calls[id.0 as usize].state == State::Queued)
         {
+            if self.wait_unbegun(id) {
+                self.lanes.release(lane);
+                continue;
+            }
+            if self.task(id).own.as_ref().is_some_and(|own| own.waiting.is_some()) {
+                // It goes on with a request, which is held against the budgets when it is sent.
+                let call = &mut self.calls[id.0 as usize];
+                (call.state, call.lane) = (State::Running, Some(lane));
+                self.serve(id);
+                continue;
+            }
             let own = self.own_budget(id);
             if own.contains(&0.0) {
                 self.lanes.release(lane);
@@ -103,7 +117,7 @@ impl Engine {
     /// A task has its slot: what serves its subagent decides how it goes on.
     pub(crate) fn serve(&mut self, id: CallId) {
         if let Some(step) = self.task_mut(id).own.as_mut().and_then(|own| own.waiting.take()) {
-            return self.queue_model(step);
+            return self.go_on(id, step);
         }
         let task = self.task(id);
         let has_worktree = task.own.as_ref().is_some_and(|own| own.worktree.is_some());
@@ -169,35 +183,6 @@ impl Engine {
                 .map(|worktree| worktree.path.clone()),
             feedback: task.feedback.clone(),
         }))
-    }
-
-    /// The effects a task's attempt may have: the definition's, tightened by the program.
-    pub(crate) fn effects(&self, id: CallId) -> Effects {
-        let call = &self.calls[id.0 as usize];
-        match (&call.task, call.target) {
-            (Some(task), Some(target)) => {
-                let declared = task.request.effects.unwrap_or(Effects::None);
-                self.subagents[target].effects.max(declared)
-            }
-            _ => Effects::None,
-        }
-    }
-
-    /// The effects that carrying out this work may have.
-    fn effects_of(&self, id: CallId, work: &Work) -> Effects {
-        match work {
-            Work::Task(_) => self.effects(id),
-            Work::Tool { name, .. } => self.tool_effects(name),
-            Work::Worktree(_) => Effects::Local,
-            Work::Model(_) | Work::ResolveModel { .. } | Work::Approve(_) => Effects::None,
-            Work::LoadProgram { .. } => Effects::None,
-        }
-    }
-
-    /// What calling the tool may do.
-    pub(crate) fn tool_effects(&self, name: &str) -> Effects {
-        let known = self.tools.iter().find(|tool| tool.answers_to(name));
-        known.map_or(Effects::None, |tool| tool.effects)
     }
 
     /// Writes the intent and holds the dispatch back until it is durable.
@@ -288,7 +273,8 @@ impl Engine {
                 }
                 _ => {}
             }
-            return self.attempt_ended(id, attempt, outcome, usage, None);
+            self.attempt_ended(id, attempt, outcome.clone(), usage, None);
+            return self.left_by(id, &outcome);
         }
         if self.is_interrupted() {
             return self.interrupted(id, attempt, outcome, usage);

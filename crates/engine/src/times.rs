@@ -58,7 +58,10 @@ impl Engine {
             return;
         }
         let call = &self.calls[id.0 as usize];
-        let failure = if call.kind == CallKind::Approve {
+        let failure = if call.kind == CallKind::Worktree {
+            let message = "the worktree was not looked at in time: it stays as it is";
+            Failure::new(Reason::Timeout, Code::WORKTREE_FAILED, message)
+        } else if call.kind == CallKind::Approve {
             Failure::new(Reason::Timeout, Code::DEADLINE, "nobody answered before the deadline")
         } else {
             let ms = self.timeout(id).unwrap_or_default().as_millis();
@@ -96,10 +99,11 @@ impl Engine {
     pub(crate) fn is_excused(&self, task: CallId) -> bool {
         let state = self.calls[task.0 as usize].task.as_ref();
         let Some(own) = state.and_then(|state| state.own.as_ref()) else { return false };
-        own.open.iter().any(|step| {
-            let is_down = |gate: usize| self.gates[gate].is_down();
-            self.calls[step.0 as usize].state == State::Parked
-                || self.step_state(*step).gate.is_some_and(is_down)
-        })
+        own.rests_since.is_some()
+            || own.open.iter().any(|step| {
+                let is_down = |gate: usize| self.gates[gate].is_down();
+                self.calls[step.0 as usize].state == State::Parked
+                    || self.step_state(*step).gate.is_some_and(is_down)
+            })
     }
 }

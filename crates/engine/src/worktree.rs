@@ -2,8 +2,14 @@
 
 use crate::engine::Engine;
 use crate::steps::Step;
-use loopwright_protocol::{CallKind, Outcome, Work, Worktree, WorktreeReport, WorktreeWork};
-use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
+use loopwright_protocol::{
+    CallKind, Command, Outcome, TimerId, Work, Worktree, WorktreeReport, WorktreeWork,
+};
+use loopwright_types::{Attempt, CallId, Code, Failure, Micros, Reason, Usage};
+
+/// How long finishing the worktree of a task that is settled may take. One that takes longer stays as it is, and is
+/// found by `loopwright worktrees`.
+const LEFT_MAX: Micros = Micros::from_millis(10_000);
 
 impl Engine {
     /// Asks for a worktree; the subagent begins when it is there.
@@ -58,6 +64,53 @@ impl Engine {
         true
     }
 
+    /// A task is settled whose worktree nobody has looked at. What still works in it has to end first; then it is
+    /// finished like any other, and the step tells what became of it.
+    pub(crate) fn leave_worktree(&mut self, task: CallId, worktree: Worktree, steps: &[CallId]) {
+        let calls = std::iter::once(task).chain(steps.iter().copied());
+        // One that waits for the disk is dropped when that has it: a restored run cannot tell it from the others.
+        let working = calls.filter(|id| self.calls[id.0 as usize].active.is_some()).collect();
+        self.left_worktrees.insert(task, (worktree, working));
+        self.finish_left(task);
+    }
+
+    /// An attempt is over whose call is settled: it may have worked in a worktree that was left, or have made one.
+    pub(crate) fn left_by(&mut self, id: CallId, outcome: &Outcome) {
+        let call = &self.calls[id.0 as usize];
+        let (kind, task) = (call.kind, call.parent().unwrap_or(id));
+        if let Some((_, working)) = self.left_worktrees.get_mut(&task) {
+            working.retain(|other| *other != id);
+            self.finish_left(task);
+        } else if let (CallKind::Worktree, Outcome::Done(json)) = (kind, outcome)
+            && let Ok(worktree) = json.read::<Worktree>()
+        {
+            self.leave_worktree(task, worktree, &[]);
+        }
+    }
+
+    /// The journal says that nobody works in it any more.
+    pub(crate) fn finish_told(&mut self, task: CallId) {
+        if let Some((_, working)) = self.left_worktrees.get_mut(&task) {
+            working.clear();
+            self.finish_left(task);
+        }
+    }
+
+    fn finish_left(&mut self, task: CallId) {
+        let is_over = |(_, working): &mut (Worktree, Vec<CallId>)| working.is_empty();
+        let left = self.left_worktrees.get_mut(&task).is_some_and(is_over);
+        let Some((worktree, _)) = left.then(|| self.left_worktrees.remove(&task)).flatten() else {
+            return;
+        };
+        let (kind, name) = (CallKind::Worktree, "finish".to_owned());
+        let work = Work::Worktree(WorktreeWork::Finish(worktree));
+        let step = self.enter_step(task, Step { kind, turn: 0, name, args: None, work });
+        self.send_step(step);
+        // A run that is ending waits for it, and not for ever.
+        let at = self.now.after(LEFT_MAX);
+        self.out.push(Command::SetTimer { timer: TimerId::Deadline(step), at });
+    }
+
     /// A worktree was made or finished, or could not be.
     pub(crate) fn worktree_answered(&mut self, id: CallId, outcome: Outcome) {
         let own = self.task_loop(id);
@@ -99,7 +152,7 @@ impl Engine {
 }
 
 /// The report of a worktree of which only `why` is known: it stays.
-fn kept(worktree: Option<&Worktree>, why: String) -> WorktreeReport {
+pub(crate) fn kept(worktree: Option<&Worktree>, why: String) -> WorktreeReport {
     WorktreeReport {
         changed: true,
         branch: worktree.map(|worktree| worktree.branch.clone()),

@@ -5,8 +5,7 @@
 //! body has the text `"sha256:…"`, so that it stays JSON that people can read; what counts is `refs`, which
 //! says at which places, so that no text that a model wrote is ever taken for a reference.
 
-use loopwright_types::Bug;
-use loopwright_types::Digest;
+use loopwright_types::{Bug, Digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::ops::Range;
 

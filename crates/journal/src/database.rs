@@ -97,10 +97,8 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
     // In this order: the log mode first, because it cannot change inside a transaction.
     // `synchronous=FULL` syncs the log at every commit; with NORMAL a commit could be lost again.
     // Checkpoints are made by the writer thread after it has reported, not inside a commit.
-    let mode: String =
-        database.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(fail)?;
-    // Where that fails (a full disk, a write that fails) SQLite may say so by this word alone. Without the log a
-    // commit is not durable when it is reported.
+    let mode = keep_log(database).map_err(fail)?;
+    // Without the log a commit is not durable when it is reported.
     if mode != "wal" && place.has_log() {
         let cause = format!("SQLite keeps no write-ahead log there (its journal mode is `{mode}`)");
         return Err(Error::Failed { path: place.directory.clone(), cause });
@@ -122,6 +120,16 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
         transaction.commit().map_err(fail)?;
     }
     check_identity(database, place)
+}
+
+/// Switches the log on; returns the mode that SQLite is in then.
+fn keep_log(database: &Connection) -> rusqlite::Result<String> {
+    let mut statement = database.prepare("PRAGMA journal_mode=WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = rows.next()?.map_or_else(|| Ok(String::new()), |row| row.get(0))?;
+    // To its end: the change is committed behind the row, and only then does SQLite say if that failed.
+    while rows.next()?.is_some() {}
+    Ok(mode)
 }
 
 fn make_tables(database: &Connection) -> rusqlite::Result<()> {

@@ -7,8 +7,7 @@
 
 use crate::error::Error;
 use crate::run::Stored;
-use loopwright_types::Bug;
-use loopwright_types::Micros;
+use loopwright_types::{Bug, Micros};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The row of one run.

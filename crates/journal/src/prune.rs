@@ -6,8 +6,7 @@ use crate::list::Listed;
 use crate::reader::Reader;
 use crate::store::Store;
 use crate::sweep;
-use loopwright_types::Bug;
-use loopwright_types::{Micros, RunId, RunStatus};
+use loopwright_types::{Bug, Micros, RunId, RunStatus};
 
 /// Which runs go. The default deletes every run that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

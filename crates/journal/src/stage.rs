@@ -13,8 +13,7 @@ use crate::sweep;
 use crate::tail::Tail;
 use crate::writer::{Begun, Message, Reply, ResumeHow, Synced};
 use loopwright_protocol::{Entry, FORMAT_VERSION, RunStart};
-use loopwright_types::Bug;
-use loopwright_types::RunId;
+use loopwright_types::{Bug, RunId};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
 

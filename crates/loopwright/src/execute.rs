@@ -91,7 +91,10 @@ impl Run {
             None => {
                 let writer = self.store.create(&self.start, synced(&sender, clock, &self.recorded));
                 let writer = writer.map_err(|error| error.diagnostic())?;
-                let engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
+                let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
+                if let Some(past) = self.past {
+                    engine = engine.with_past(past);
+                }
                 (writer, engine, Requests::default(), false)
             }
         };
@@ -160,13 +163,13 @@ pub(crate) fn on_own_thread<T: Send + 'static>(
 }
 
 /// What is called once the first entry of this process is durable.
-pub(crate) type Recorded = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+pub(crate) type WhenRecorded = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
 /// Tells the run's inbox what is durable.
 pub(crate) fn synced(
     sender: &Sender<Message>,
     clock: Clock,
-    recorded: &Recorded,
+    recorded: &WhenRecorded,
 ) -> loopwright_journal::Synced {
     let (sender, recorded) = (sender.clone(), Arc::clone(recorded));
     Box::new(move |durable: Result<u64, loopwright_journal::Error>| {

@@ -10,6 +10,7 @@ mod check; // a program looked at without running it
 mod clock; // the run's clock and names drawn from it
 mod execute; // a prepared run, run
 mod fixture; // recordings as tests of programs
+mod fork; // a recorded run again, from what it has
 mod host; // the local host: journal, timers, inbox
 mod modules; // program text with what it imports
 mod options; // what a run is asked to be
@@ -29,6 +30,7 @@ pub use approve::{Answer, Approver, Elsewhere, Unattended};
 pub use check::load_program;
 pub use execute::{Canceller, RunReport};
 pub use fixture::{Recording, program_text};
+pub use fork::{Cost, Fork, ForkOptions, ForkPlan, PlannedCall, Standing, Why};
 pub use loopwright_engine::{Doubt, Mismatch, Replayed};
 pub use loopwright_journal as journal;
 pub use loopwright_mcp as mcp;

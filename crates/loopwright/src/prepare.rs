@@ -2,7 +2,7 @@
 //! anything is written or spent.
 
 use crate::clock::{self, Clock};
-use crate::execute::{Canceller, Recorded};
+use crate::execute::{Canceller, WhenRecorded};
 use crate::host::Message;
 use crate::options::RunOptions;
 use crate::resume::Taken;
@@ -54,14 +54,17 @@ pub struct Run {
     pub(crate) providers: Providers,
     pub(crate) tools: Arc<Toolbox>,
     pub(crate) workspace: PathBuf,
+    pub(crate) interpreter: Interpreter,
     pub(crate) guests: Guests,
+    /// A recorded run whose outcomes are taken over.
+    pub(crate) past: Option<loopwright_engine::Recorded>,
     pub(crate) clock: Clock,
     pub(crate) sender: Sender<Message>,
     pub(crate) inbox: Receiver<Message>,
     pub(crate) warnings: Vec<Diagnostic>,
     /// A run that goes on.
     pub(crate) taken: Option<Box<Taken>>,
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: WhenRecorded,
 }
 
 impl Run {
@@ -86,11 +89,19 @@ impl Run {
         let workspace = workspace_of(&options.workspace)?;
         let name = options.program.display().to_string();
         let (program, text) = crate::modules::load(&workspace, &options.program, &name)?;
+        Self::of(options, workspace, (program, text), is_rehearsal)
+    }
+
+    /// The same for a program that is read already.
+    pub(crate) fn of(
+        options: RunOptions,
+        workspace: PathBuf,
+        (program, text): (Program, ProgramText),
+        is_rehearsal: bool,
+    ) -> Result<Self, PrepareError> {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
-        let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
-        let over = options.model.or(named.filter(|name| *name == MOCK).map(str::to_owned));
-        let model = over.clone().or(named.map(str::to_owned));
+        let (over, model) = asked_model(options.model, &settings);
         let Around { mut registry, providers, tools, told } = Around::open(
             &workspace,
             &options.data_dir,
@@ -116,22 +127,21 @@ impl Run {
             interpreter: interpreter.hash(),
             program: text,
             args: options.args,
-            seed: match settings.integer("run.seed") {
-                0 => clock::draw(),
-                seed => seed,
-            },
+            seed: seed(&settings),
             subagents: definitions(&registry),
             tools: tools.tools(),
             models,
             model,
             workspace: workspace.display().to_string(),
             agents_dir: agents_dir.map(|dir| dir.display().to_string()),
+            from: None,
             settings,
         };
         let mut warnings = program.warnings;
         warnings.extend(told);
-        let guests = Guests::new(interpreter, &start.settings).resting_in(options.data_dir.clone());
-        let subagents = Drivers::new(&registry, &start.settings, &workspace);
+        let guests = Guests::new(interpreter.clone(), &start.settings).resting_in(options.data_dir);
+        let servers = tools.servers_for_agents();
+        let subagents = Drivers::new(&registry, &start.settings, &workspace, servers);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
         let (sender, inbox) = crate::execute::inbox();
         Ok(Self {
@@ -142,13 +152,15 @@ impl Run {
             providers,
             tools: Arc::new(tools),
             workspace,
+            interpreter,
             guests,
+            past: None,
             clock,
             sender,
             inbox,
             warnings,
             taken: None,
-            recorded: Recorded::default(),
+            recorded: WhenRecorded::default(),
         })
     }
 
@@ -205,13 +217,29 @@ impl Run {
     }
 }
 
+/// The model in place of the definitions' own, and the one of those that name none.
+fn asked_model(given: Option<String>, settings: &Settings) -> (Option<String>, Option<String>) {
+    let named = Some(settings.text("model.default")).filter(|name| !name.is_empty());
+    let over = given.or(named.filter(|name| *name == MOCK).map(str::to_owned));
+    let model = over.clone().or(named.map(str::to_owned));
+    (over, model)
+}
+
 /// The sandbox; compiled guests are kept in this directory.
 pub(crate) fn open_interpreter(cache_dir: Option<PathBuf>) -> Result<Interpreter, Diagnostic> {
     let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
     Interpreter::new(options).map_err(|error| error.diagnostic())
 }
 
-fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {
+/// The seed that the settings name, else a drawn one.
+fn seed(settings: &Settings) -> u64 {
+    match settings.integer("run.seed") {
+        0 => clock::draw(),
+        seed => seed,
+    }
+}
+
+pub(crate) fn workspace_of(given: &Path) -> Result<PathBuf, Diagnostic> {
     given.canonicalize().map_err(|error| {
         let shown = given.display();
         Diagnostic::new(Code::USAGE, format!("cannot use the workspace `{shown}`: {error}"))

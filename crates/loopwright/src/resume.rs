@@ -1,7 +1,7 @@
 //! A recorded run, prepared to go on in this process: everything that can refuse it is looked at before it is taken.
 
 use crate::clock::Clock;
-use crate::execute::{Recorded, synced};
+use crate::execute::{WhenRecorded, synced};
 use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
@@ -85,8 +85,11 @@ impl Run {
         let mut warnings = told;
         warnings.extend(changes(&start, &registry, &tools));
         let (sender, inbox) = crate::execute::inbox();
-        let (clock, recorded) = (Clock::start(), Recorded::default());
-        let guests = Guests::new(interpreter, settings).resting_in(options.data_dir.clone());
+        let (clock, recorded) = (Clock::start(), WhenRecorded::default());
+        let guests =
+            Guests::new(interpreter.clone(), settings).resting_in(options.data_dir.clone());
+        // A fork that goes on still takes over what the old run has, if that is still there.
+        let past = start.from.as_ref().and_then(|from| crate::fork::past_of(&store, from));
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_as(&options.data_dir, Options::of(settings));
         let store = store.map_err(|error| error.diagnostic())?;
@@ -97,8 +100,13 @@ impl Run {
             tokens: options.tokens,
             usd_micros: options.usd_micros,
         };
-        let (guests, taken) = crate::execute::on_own_thread(move || take(&reading, took, guests))??;
-        let subagents = Drivers::new(&registry, settings, &workspace);
+        let (guests, mut taken) =
+            crate::execute::on_own_thread(move || take(&reading, took, guests))??;
+        if let Some(past) = past {
+            taken.engine = taken.engine.with_past(past);
+        }
+        let servers = tools.servers_for_agents();
+        let subagents = Drivers::new(&registry, settings, &workspace, servers);
         let models = ModelDriver::new(providers.clone(), settings);
         Ok(Self {
             start,
@@ -108,7 +116,9 @@ impl Run {
             providers,
             tools: Arc::new(tools),
             workspace,
+            interpreter,
             guests,
+            past: None,
             clock,
             sender,
             inbox,

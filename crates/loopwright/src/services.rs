@@ -210,7 +210,8 @@ fn resolve(providers: &Providers, name: &str) -> Outcome {
     )
 }
 
-fn load_program(workspace: &std::path::Path, name: &str) -> Outcome {
+/// A saved program by its name, read and parsed.
+pub(crate) fn load_program(workspace: &std::path::Path, name: &str) -> Outcome {
     let found = crate::saved::find(workspace, name).map_err(|error| {
         let mut failure = Failure::new(Reason::Policy, error.code, error.message).not_sent();
         failure.hint = error.hint;

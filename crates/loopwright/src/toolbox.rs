@@ -1,8 +1,9 @@
 //! The tools of one run behind one call: built-in ones, those of MCP servers, and applying what a subagent left in
 //! its worktree.
 
-use loopwright_mcp::{Options, Servers};
+use loopwright_mcp::{Endpoint, Options, Servers};
 use loopwright_protocol::{Json, Outcome, Tool, Worktree, WorktreeWork};
+use loopwright_subagents::{McpServer, Reach};
 use loopwright_tools::Tools;
 use loopwright_types::{
     Attempt, CallId, Code, Diagnostic, Effects, Failure, Reason, RunId, Settings,
@@ -10,7 +11,8 @@ use loopwright_types::{
 use loopwright_worktrees::Worktrees;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The tool that applies a subagent's branch to the workspace.
@@ -65,6 +67,25 @@ impl Toolbox {
     /// The MCP servers.
     pub fn servers(&self) -> &Servers {
         &self.servers
+    }
+
+    /// The MCP servers as agents reach them by themselves.
+    pub fn servers_for_agents(&self) -> Vec<McpServer> {
+        let pairs = |it: &BTreeMap<String, String>| it.clone().into_iter().collect();
+        let server = |definition: &loopwright_mcp::Definition| McpServer {
+            name: definition.name.clone(),
+            reach: match &definition.endpoint {
+                Endpoint::Stdio { command, args, env, cwd } => Reach::Stdio {
+                    command: found(command, cwd),
+                    arguments: args.clone(),
+                    environment: pairs(env),
+                },
+                Endpoint::Http { url, headers } => {
+                    Reach::Http { url: url.clone(), headers: pairs(headers) }
+                }
+            },
+        };
+        self.servers.definitions().map(server).collect()
     }
 
     /// Names in a definition's `tools` that mean none of these.
@@ -175,6 +196,16 @@ impl Toolbox {
     pub fn shutdown(&self) {
         self.servers.shutdown();
     }
+}
+
+/// The program as a path, as the protocol wants it: agents have a directory and a `PATH` of their own.
+fn found(program: &str, directory: &Path) -> PathBuf {
+    if program.contains('/') {
+        return directory.join(program);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|place| directory.join(place).join(program));
+    places.find(|path| path.is_file()).unwrap_or_else(|| program.into())
 }
 
 fn apply_tool() -> Tool {

@@ -3,7 +3,7 @@
 use crate::config::Endpoint;
 use crate::failure::line;
 use crate::limits::Limits;
-use std::collections::VecDeque;
+use loopwright_processes::{Signal, Tail, signal_group};
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,7 +66,7 @@ impl Process {
     /// Ends it in order: its input was closed, then it is asked, then it is killed.
     pub(crate) async fn end(&self) {
         let mut ended = self.ended.clone();
-        for (grace, signal) in [(GRACE, libc::SIGTERM), (GRACE_TERM, libc::SIGKILL)] {
+        for (grace, signal) in [(GRACE, Signal::Terminate), (GRACE_TERM, Signal::Kill)] {
             let wait = ended.wait_for(Option::is_some);
             if tokio::time::timeout(grace, wait).await.is_ok() {
                 return;
@@ -93,8 +93,7 @@ impl Process {
     /// The last line on standard error, as the end of a message.
     pub(crate) fn said(&self) -> String {
         let tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let text =
-            String::from_utf8_lossy(&tail.bytes.iter().copied().collect::<Vec<u8>>()).into_owned();
+        let text = tail.raw();
         // The last line is what most programs say when they give up; a frame of a trace says less than that.
         match text.lines().rev().find(|it| !it.trim().is_empty()) {
             Some(last) => format!("; the last line of its standard error is `{}`", line(last)),
@@ -106,7 +105,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.ended.borrow().is_none() {
-            signal_group(self.group, libc::SIGKILL);
+            signal_group(self.group, Signal::Kill);
         }
     }
 }
@@ -114,7 +113,7 @@ impl Drop for Process {
 /// Waits for the process and ends what it leaves in its group.
 async fn follow(mut child: Child, group: u32, tell: watch::Sender<Option<ExitStatus>>) {
     let status = child.wait().await;
-    signal_group(group, libc::SIGKILL);
+    signal_group(group, Signal::Kill);
     if let Ok(status) = status {
         // Nobody asks any more when the connection is gone.
         let _ = tell.send(Some(status));
@@ -126,50 +125,5 @@ async fn keep(mut stderr: ChildStderr, tail: Arc<Mutex<Tail>>) {
     let mut chunk = vec![0; 8192];
     while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
         tail.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk[..length]);
-    }
-}
-
-/// The last bytes of a stream.
-struct Tail {
-    bytes: VecDeque<u8>,
-    max: usize,
-}
-
-impl Tail {
-    fn new(max: usize) -> Self {
-        Self { bytes: VecDeque::new(), max }
-    }
-
-    fn push(&mut self, chunk: &[u8]) {
-        let chunk = &chunk[chunk.len().saturating_sub(self.max)..];
-        let over = (self.bytes.len() + chunk.len()).saturating_sub(self.max);
-        self.bytes.drain(..over);
-        self.bytes.extend(chunk);
-    }
-}
-
-/// Sends the signal to every process of the group; one that is gone is ignored.
-#[allow(unsafe_code)]
-fn signal_group(group: u32, signal: libc::c_int) {
-    // 0 and 1 would mean our own group and everybody.
-    let Some(group) = i32::try_from(group).ok().filter(|group| *group > 1) else { return };
-    // SAFETY: no memory is involved; an unknown group is an error that does not matter.
-    unsafe { libc::killpg(group, signal) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_last_bytes_of_a_stream_are_kept() {
-        for max in [0, 1, 3, 5, 100] {
-            let mut tail = Tail::new(max);
-            for chunk in ["abc", "", "defgh", "i"] {
-                tail.push(chunk.as_bytes());
-            }
-            let kept: Vec<u8> = tail.bytes.into_iter().collect();
-            assert_eq!(kept, b"abcdefghi"[9_usize.saturating_sub(max)..], "{max}");
-        }
     }
 }

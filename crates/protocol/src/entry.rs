@@ -4,12 +4,12 @@
 mod form; // what every kind of entry has
 
 use crate::{
-    CallKind, DecideEntry, Json, Model, Outcome, ProgramText, Progress, ResumeEntry, Subagent,
-    Tool, WorktreeReport,
+    CallKind, DecideEntry, ForkedFrom, Json, Model, Outcome, ProgramText, Progress, ResumeEntry,
+    Reused, RunFinish, Subagent, Tool, WorktreeReport,
 };
 use loopwright_types::{
     Attempt, CallId, Diagnostic, Digest, Effects, Failure, GuestId, Micros, Position, Reason,
-    RunId, RunStatus, ScopeId, Settings, Slot, TurnId, Usage,
+    RunId, ScopeId, Settings, Slot, TurnId, Usage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -208,6 +208,9 @@ pub struct RunStart {
     /// The directory of definitions that went before the workspace's, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents_dir: Option<String>,
+    /// The run that it was forked from, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<ForkedFrom>>,
 }
 
 /// What a guest could read in a turn.
@@ -261,7 +264,8 @@ pub struct CallEntry {
     pub subagent: Option<String>,
     /// The request as the guest wrote it.
     pub request: Json,
-    /// SHA-256 of kind, subagent definition and canonical request: the call's identity.
+    /// The call's identity: SHA-256 of its kind, whom it asks (subagent definition, model, tools in reach) and what
+    /// (canonical request, without label, phase and limits).
     pub digest: Digest,
 }
 
@@ -376,6 +380,9 @@ pub struct SettleEntry {
     /// What became of its worktree, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree: Option<WorktreeReport>,
+    /// The recorded call of another run whose outcome this is; nothing was done for it in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Box<Reused>>,
 }
 
 /// A line the program wrote.
@@ -392,38 +399,4 @@ pub struct LogEntry {
     /// Where it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-}
-
-/// How a run ended or why it waits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunFinish {
-    /// When.
-    pub now: Micros,
-    /// How.
-    pub status: RunStatus,
-    /// The program's value.
-    #[serde(
-        default,
-        deserialize_with = "crate::json::present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub result: Option<Json>,
-    /// Why there is no value, or why the run waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Diagnostic>,
-    /// Whether `error` came from outside the program's deterministic limits: no outcome, a resume may try again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub external: bool,
-    /// Work that gave the program nothing, one line each (bounded).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<String>,
-    /// All calls' usage together.
-    #[serde(default)]
-    pub usage: Usage,
-    /// Subagent tasks called.
-    #[serde(default)]
-    pub tasks: u32,
-    /// Subagent tasks that gave a value.
-    #[serde(default)]
-    pub done: u32,
 }

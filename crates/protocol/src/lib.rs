@@ -6,6 +6,8 @@ mod answer; // what people answer from other processes
 mod command; // what the engine asks of its host
 mod entry; // what is journalled
 mod event; // what the host tells the engine
+mod finish; // how a run ended
+mod fork; // where a fork comes from
 mod json; // JSON text that is passed on unread
 mod model; // what is asked of a model, and its answer
 mod request; // what a guest's call asks for
@@ -18,10 +20,12 @@ mod worktree; // git worktrees as plain data
 pub use answer::PersonAnswer;
 pub use command::{Command, Dispatch, Feedback, TaskWork, TimerId, Work};
 pub use entry::{
-    CallEntry, EndEntry, Entry, FORMAT_VERSION, LogEntry, RunFinish, RunStart, SettleEntry,
-    StartEntry, StepEntry, TurnEntry,
+    CallEntry, EndEntry, Entry, FORMAT_VERSION, LogEntry, RunStart, SettleEntry, StartEntry,
+    StepEntry, TurnEntry,
 };
 pub use event::{Event, Outcome, Progress};
+pub use finish::RunFinish;
+pub use fork::{ForkedFrom, Read, Reused};
 pub use json::Json;
 pub use model::{
     Block, Finish, Message, Model, ModelReply, ModelRequest, Price, ProviderLimits, ToolResult,

@@ -1,7 +1,7 @@
 //! What must be true of a whole journal, held against the books.
 
 use crate::books::Books;
-use loopwright_protocol::{Entry, RunFinish};
+use loopwright_protocol::{CallKind, Entry, RunFinish};
 use loopwright_types::{Attempt, CallId, GuestId, Micros, RunStatus, ScopeId, Usage};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -68,7 +68,9 @@ impl Gathered {
             Entry::Stepped(step) => {
                 let next = self.calls.len() as u32;
                 self.demand(step.call.0 == next, || format!("step {} out of order", step.call));
-                let open = !self.settled.contains(&step.task);
+                // What a settled task left in its worktree is still looked at.
+                let is_left = step.kind == CallKind::Worktree && step.name == "finish";
+                let open = is_left || !self.settled.contains(&step.task);
                 self.demand(open, || format!("step {} of a settled task", step.call));
                 let guest = self.calls.get(&step.task).copied().unwrap_or_default();
                 self.calls.insert(step.call, guest);

@@ -2,7 +2,9 @@
 //! so that the one can be held against the other. Every promise of the engine that can be seen from
 //! outside is checked here, always.
 
-use loopwright_protocol::{Decision, Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work};
+use loopwright_protocol::{
+    Decision, Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work, WorktreeWork,
+};
 use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros, Reason, RunStatus, Slot, Usage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -271,7 +273,10 @@ impl Books {
         self.demand(fresh, || format!("{name} dispatched twice"));
         let open = !self.settled.contains_key(&key.0);
         self.demand(open, || format!("{name} dispatched after the call was settled"));
-        let wanted = self.steps.get(&key.0).is_none_or(|task| !self.settled.contains_key(task));
+        // What a settled task left in its worktree is still looked at.
+        let is_left = matches!(dispatch.work, Work::Worktree(WorktreeWork::Finish(_)));
+        let is_open = |task: &CallId| is_left || !self.settled.contains_key(task);
+        let wanted = self.steps.get(&key.0).is_none_or(is_open);
         self.demand(wanted, || format!("{name} dispatched after its task was settled"));
         let healthy = !self.broken;
         self.demand(healthy, || format!("{name} dispatched after a failed sync"));

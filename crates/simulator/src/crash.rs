@@ -12,6 +12,9 @@ use loopwright_types::{Diagnostic, Micros, RunStatus};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// Answers a call in doubt, or leaves it open.
+pub type Decide = Box<dyn Fn(&Doubt) -> Option<Decision>>;
+
 /// What happens to the processes of a run.
 pub struct Crashes {
     /// The process dies when so many entries of the run are durable; each in its turn, in ascending order.
@@ -21,16 +24,19 @@ pub struct Crashes {
     /// A run that waits, or was stopped with its work left, is resumed so often.
     pub reopened: u32,
     /// Answers doubts.
-    pub decide: Box<dyn Fn(&Doubt) -> Option<Decision>>,
+    pub decide: Decide,
     /// The operator's ceiling on tokens from the second process on.
     pub tokens: Option<u64>,
+    /// The run that a fork comes from is gone by the time of the second process.
+    pub past_is_gone: bool,
 }
 
 impl Crashes {
     /// Dies at these points; the next process goes on at once, doubts stay.
     pub fn at(at: impl IntoIterator<Item = u64>) -> Self {
         let (at, down) = (at.into_iter().collect(), Micros(0));
-        Self { at, down, reopened: 0, decide: Box::new(|_| None), tokens: None }
+        let decide = Box::new(|_: &Doubt| None);
+        Self { at, down, reopened: 0, decide, tokens: None, past_is_gone: false }
     }
 
     /// The same with this answer to every doubt.
@@ -103,7 +109,7 @@ impl Simulation {
 impl Life {
     /// One process, from its start to its end.
     fn process(&mut self, guests: &mut dyn Guests) -> Result<End, ResumeError> {
-        let Simulation { start, setup, gas_per_ms, plans, programs } = &mut self.simulation;
+        let Simulation { start, setup, gas_per_ms, plans, programs, past } = &mut self.simulation;
         let plans = std::mem::replace(plans, Box::new(crate::echo));
         let world = World { plans, programs: std::mem::take(programs) };
         let journal = std::mem::take(&mut self.journal);
@@ -127,6 +133,9 @@ impl Life {
             }
         };
         let is_first = journal.is_empty();
+        if let Some(past) = past.as_ref().filter(|_| is_first || !self.crashes.past_is_gone) {
+            engine = engine.with_past(past.clone());
+        }
         let mut setup = *setup;
         if !is_first {
             (setup.cancel_after, setup.pause_after) = (None, None);

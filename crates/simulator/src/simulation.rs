@@ -5,10 +5,10 @@ use crate::host::World;
 use crate::plan::{Plan, Plans, Timed, echo};
 use crate::watch::WatchedGuests;
 use crate::{Random, SimHost, audit};
-use loopwright_engine::{Engine, drive};
+use loopwright_engine::{Engine, Recorded, Verdict, drive};
 use loopwright_host::Guests;
 use loopwright_protocol::{
-    Dispatch, Entry, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
+    Dispatch, Entry, ForkedFrom, Json, ProgramText, RunFinish, RunStart, SettleEntry, Subagent,
 };
 use loopwright_types::{
     CallId, Diagnostic, Digest, Effects, GuestId, Micros, RunId, RunStatus, Settings, Usage,
@@ -104,6 +104,7 @@ pub struct Simulation {
     pub gas_per_ms: u64,
     pub(crate) plans: Box<dyn Plans>,
     pub(crate) programs: HashMap<String, ProgramText>,
+    pub(crate) past: Option<Recorded>,
 }
 
 /// What a simulated run left behind.
@@ -138,6 +139,7 @@ impl Simulation {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            from: None,
             workspace: "/workspace".to_owned(),
         };
         let setup = Setup {
@@ -150,7 +152,8 @@ impl Simulation {
             faults: Faults::default(),
         };
         let plans = Box::new(echo);
-        Self { start, setup, gas_per_ms: GAS_PER_MS, plans, programs: HashMap::new() }
+        let programs = HashMap::new();
+        Self { start, setup, gas_per_ms: GAS_PER_MS, plans, programs, past: None }
     }
 
     /// Sets one of the run's settings.
@@ -209,6 +212,35 @@ impl Simulation {
         self
     }
 
+    /// Takes outcomes over from a recorded run.
+    #[must_use]
+    pub fn past(mut self, past: Recorded) -> Self {
+        self.start.from = Some(Box::new(ForkedFrom {
+            run: past.run().clone(),
+            at: None,
+            edited: false,
+            reuse_effects: false,
+            stale: Vec::new(),
+        }));
+        self.past = Some(past);
+        self
+    }
+
+    /// What the run would do as a fork of its past; `changed` as in [`Engine::forecasting`], no tool is free.
+    ///
+    /// # Panics
+    /// When it has no past.
+    pub fn forecast(self, guests: &mut dyn Guests, changed: bool) -> Vec<(CallId, Verdict)> {
+        let (past, now) = (self.past.expect("a fork has a past"), self.start.now);
+        let books = Rc::new(RefCell::new(Books::new(&self.start)));
+        let world = World { plans: self.plans, programs: self.programs };
+        let mut host = SimHost::new(now, self.setup, world, Vec::new(), books);
+        let mut engine = Engine::new(self.start, self.gas_per_ms).forecasting(past, &[], changed);
+        // It parks or deadlocks where an answer is not to be had: the rest is not forecast.
+        let _ = drive(&mut engine, &mut host, guests, now, &mut |_| {});
+        engine.forecasted().expect("it was only forecast").1
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
@@ -220,6 +252,9 @@ impl Simulation {
         let world = World { plans: self.plans, programs: self.programs };
         let mut host = SimHost::new(now, self.setup, world, Vec::new(), kept);
         let mut engine = Engine::new(self.start, self.gas_per_ms);
+        if let Some(past) = self.past {
+            engine = engine.with_past(past);
+        }
         let mut watched = WatchedGuests::new(guests, Rc::clone(&books));
         let ended = drive(&mut engine, &mut host, &mut watched, now, &mut |_| {});
         drop(watched);

@@ -205,7 +205,7 @@ impl Definition {
     /// these does that. `model` is the task's own.
     pub fn needs_model(&self, model: Option<&str>) -> Failure {
         let model = model.or(self.model.as_deref());
-        let shown = model.map(|model| format!(" `{}`", crate::text::shown(model, 100)));
+        let shown = model.map(|model| format!(" `{}`", loopwright_processes::shown(model, 100)));
         let shown = shown.unwrap_or_default();
         let message =
             format!("subagent `{}` needs a model{shown}, and nothing here asks one", self.name);

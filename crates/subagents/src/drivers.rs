@@ -1,11 +1,12 @@
 //! All drivers of one run behind one: routes each task to what serves its definition.
 
-use crate::command::{CommandDriver, Signal};
+use crate::command::CommandDriver;
 use crate::definition::{AcpOptions, Definition, Runner};
 use crate::mock::MockDriver;
 use crate::registry::Registry;
-use loopwright_acp::{AcpDriver, Agent};
+use loopwright_acp::{AcpDriver, Agent, McpServer};
 use loopwright_host::{Driver, Reporter};
+use loopwright_processes::Signal;
 use loopwright_protocol::{Dispatch, Outcome, Work};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Settings, Usage};
 use std::path::Path;
@@ -17,14 +18,22 @@ use std::sync::Arc;
 pub struct Drivers {
     registry: Registry,
     acp: AcpDriver,
+    servers: Vec<McpServer>,
     command: CommandDriver,
     mock: MockDriver,
 }
 
 impl Drivers {
-    /// Drivers for these definitions; commands run in `workspace`. Starts no thread before it is needed.
-    pub fn new(registry: &Registry, settings: &Settings, workspace: &Path) -> Arc<Self> {
+    /// Drivers for these definitions; commands run in `workspace`, and agents are given those of its MCP servers that
+    /// their tools name. Starts no thread before it is needed.
+    pub fn new(
+        registry: &Registry,
+        settings: &Settings,
+        workspace: &Path,
+        servers: Vec<McpServer>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            servers,
             registry: registry.clone(),
             acp: AcpDriver::new(settings, workspace),
             command: CommandDriver::new(settings, workspace),
@@ -35,11 +44,7 @@ impl Drivers {
     /// Passes a signal on to the process groups of all commands and agents under way.
     pub fn signal_all(&self, signal: Signal) {
         self.command.signal_all(signal);
-        self.acp.signal_all(match signal {
-            Signal::Interrupt => loopwright_acp::Signal::Interrupt,
-            Signal::Terminate => loopwright_acp::Signal::Terminate,
-            Signal::Kill => loopwright_acp::Signal::Kill,
-        });
+        self.acp.signal_all(signal);
     }
 }
 
@@ -59,7 +64,7 @@ impl Driver for Drivers {
         match &definition.runner {
             Runner::Command(_) => self.command.dispatch(&dispatch, work, definition, reporter),
             Runner::Acp(options) => {
-                let agent = Arc::new(agent(definition, options));
+                let agent = Arc::new(agent(definition, options, &self.servers));
                 self.acp.dispatch(&dispatch, work, &agent, reporter);
             }
             Runner::Mock => self.mock.dispatch(&dispatch, work, definition, reporter),
@@ -73,7 +78,7 @@ impl Driver for Drivers {
 
     fn cancel(&self, call: CallId, attempt: Attempt) {
         self.acp.cancel(call, attempt);
-        self.command.cancel((call, attempt));
+        self.command.cancel(call, attempt);
         self.mock.cancel((call, attempt));
     }
 
@@ -85,7 +90,7 @@ impl Driver for Drivers {
 }
 
 /// The agent of a definition.
-fn agent(definition: &Definition, options: &AcpOptions) -> Agent {
+fn agent(definition: &Definition, options: &AcpOptions, servers: &[McpServer]) -> Agent {
     let line = &options.command;
     let variables = line.environment.iter();
     Agent {
@@ -98,6 +103,9 @@ fn agent(definition: &Definition, options: &AcpOptions) -> Agent {
         mode: options.mode.clone(),
         model: definition.model.clone(),
         authentication: options.authentication.clone(),
+        servers: servers.to_vec(),
+        tools: definition.tools.clone().unwrap_or_default(),
+        tools_denied: definition.disallowed_tools.clone().unwrap_or_default(),
         system_prompt: definition.system_prompt.clone(),
         timeout: definition.timeout,
     }

@@ -101,7 +101,7 @@ impl Registry {
     }
 
     fn unknown(&self, name: &str) -> Failure {
-        let shown = crate::text::shown(name, 100);
+        let shown = loopwright_processes::shown(name, 100);
         let message = format!("subagent `{shown}` is not defined");
         let known: Vec<&str> = self.definitions.keys().map(String::as_str).take(20).collect();
         let hint = format!(

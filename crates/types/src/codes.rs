@@ -98,6 +98,8 @@ codes! {
     513 APPROVAL_REJECTED "nobody approved";
     514 CALL_LIMIT "the run's limit on calls was reached";
     516 IN_DOUBT "a call was sent and nothing is known of its result";
+    520 FORK_AT_UNKNOWN "a run has no such task to fork at";
+    521 FORK_EFFECTS "a fork would repeat what has effects";
     // 06xx: subagents.
     601 SUBAGENT_UNKNOWN "a subagent is not defined";
     602 DEFINITION_INVALID "a subagent definition cannot be read";
@@ -187,6 +189,7 @@ codes! {
     1205 AGENT_OPTION "an agent does not offer what was asked for";
     1206 AGENT_FAILED "an agent failed";
     1207 AGENT_NO_ANSWER "an agent ended its turn without an answer";
+    1208 AGENT_SERVER "an agent cannot reach an MCP server that it is given";
     // 13xx: worktrees.
     1301 REPOSITORY_UNFIT "the workspace is in no git repository that can give worktrees";
     1302 GIT_UNAVAILABLE "git cannot be used";

@@ -1,7 +1,7 @@
 //! Git as a process group of its own, with a small environment and bounded answers.
 
 use crate::git::{Git, GitCall, GitError, GitOutput};
-use rustix::process::{Pid, Signal, kill_process_group};
+use loopwright_processes::{Signal, signal_group};
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -136,13 +136,11 @@ fn listen(
 
 /// Ends the whole group, kindly first.
 fn end(child: &mut Child) {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let Some(group) = group else { return };
-    let _ = kill_process_group(group, Signal::TERM);
+    signal_group(child.id(), Signal::Terminate);
     let start = Instant::now();
     while start.elapsed() < GRACE && matches!(child.try_wait(), Ok(None)) {
         thread::sleep(Duration::from_millis(5));
     }
-    let _ = kill_process_group(group, Signal::KILL);
+    signal_group(child.id(), Signal::Kill);
     let _ = child.wait();
 }

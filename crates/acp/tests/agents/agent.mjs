@@ -1,4 +1,5 @@
 // An agent on the official TypeScript library. The first word of its task says what it does; `tests/sessions` knows the words.
+import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ const require = createRequire(join(process.env.LOOPWRIGHT_TEST_ACP_PEERS, "node_
 const acp = await import(pathToFileURL(require.resolve("@agentclientprotocol/sdk")));
 
 const state = { mode: "ask", model: "small", effort: "low" };
-let directory, told, loggedIn, stop;
+let directory, servers, told, loggedIn, stop;
 const stopped = new Promise((resolve) => (stop = resolve));
 const sessionId = "s1";
 
@@ -23,6 +24,16 @@ const tasks = {
   async plain({ say }) { await say("It "); await say("works."); },
   async json({ say }) { await say('Here it is:\n```json\n{"count": 3, "names": ["ä"]}\n```\n'); },
   async told({ say, text }) { await say(JSON.stringify({ told, ...state, text })); },
+  async servers({ say }) {
+    const all = servers.map(({ name, url, headers, command, args, env }) => {
+      if (url) return [name, url, ...headers.map((it) => `${it.name}: ${it.value}`)];
+      const variables = Object.fromEntries(env.map((it) => [it.name, it.value]));
+      const input = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize" }) + "\n";
+      const { stdout } = spawnSync(command, args, { input, env: { ...process.env, ...variables } });
+      return [name, JSON.parse(stdout).result.serverInfo.name];
+    });
+    await say(JSON.stringify(all));
+  },
   async correct({ say, text }) {
     await say(text.includes("# Correction") && text.includes("not an integer") ? '{"count": 3}' : '{"count": "three"}');
   },
@@ -77,11 +88,15 @@ acp
     const { clientInfo, clientCapabilities: { fs, terminal } } = params;
     const word = (flag) => (flag ? "True" : "False");
     told = `${clientInfo.name} fs=${word(fs?.readTextFile)} terminal=${word(terminal)}`;
-    return { protocolVersion: acp.PROTOCOL_VERSION, authMethods: [{ id: "key", name: "API key" }] };
+    const mcpCapabilities = { http: "LOOPWRIGHT_TEST_HTTP" in process.env };
+    return {
+      protocolVersion: acp.PROTOCOL_VERSION, authMethods: [{ id: "key", name: "API key" }], agentCapabilities: { mcpCapabilities },
+    };
   })
   .onRequest(agent.authenticate, ({ params }) => { loggedIn = params.methodId === "key"; return {}; })
   .onRequest(agent.session.new, ({ params }) => {
     directory = params.cwd;
+    servers = params.mcpServers;
     if (existsSync(join(directory, "locked")) && !loggedIn) throw acp.RequestError.authRequired();
     return {
       sessionId,

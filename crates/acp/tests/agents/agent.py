@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import pathlib
 import re
+import subprocess
 import time
 
 import acp
@@ -21,14 +23,19 @@ class Scripted:
     async def initialize(self, protocol_version, client_capabilities=None, client_info=None, **_):
         self.told = f"{client_info.name} fs={bool(client_capabilities.fs.read_text_file)} terminal={client_capabilities.terminal}"
         method = schema.AuthMethodAgent(id="key", name="API key")
-        return acp.InitializeResponse(protocol_version=protocol_version, auth_methods=[method])
+        can = schema.McpCapabilities(http="LOOPWRIGHT_TEST_HTTP" in os.environ)
+        return acp.InitializeResponse(
+            protocol_version=protocol_version,
+            auth_methods=[method],
+            agent_capabilities=schema.AgentCapabilities(mcp_capabilities=can),
+        )
 
     async def authenticate(self, method_id, **_):
         self.logged_in = method_id == "key"
         return acp.AuthenticateResponse()
 
-    async def new_session(self, cwd, **_):
-        self.directory = pathlib.Path(cwd)
+    async def new_session(self, cwd, mcp_servers=None, **_):
+        self.directory, self.servers = pathlib.Path(cwd), mcp_servers or []
         if (self.directory / "locked").exists() and not self.logged_in:
             raise acp.RequestError.auth_required()
         def select(name, category, values):
@@ -72,6 +79,18 @@ class Scripted:
 
     async def do_told(self, text, *_):
         await self.say(json.dumps({"told": self.told, "mode": self.mode, **self.options, "text": text}))
+
+    async def do_servers(self, text):
+        told = []
+        for server in self.servers:
+            if isinstance(server, schema.McpServerStdio):
+                env = {**os.environ, **{variable.name: variable.value for variable in server.env}}
+                hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize"}) + "\n"
+                run = subprocess.run([server.command, *server.args], input=hello, env=env, stdout=-1, text=True)
+                told.append([server.name, json.loads(run.stdout)["result"]["serverInfo"]["name"]])
+            else:
+                told.append([server.name, server.url, *(f"{it.name}: {it.value}" for it in server.headers)])
+        await self.say(json.dumps(told))
 
     async def do_correct(self, text):
         await self.say('{"count": 3}' if "# Correction" in text and "not an integer" in text else '{"count": "three"}')

@@ -2,7 +2,7 @@
 //! that they were skipped, unless `LOOPWRIGHT_REQUIRE_PEERS` says that they must run.
 
 use crate::support::{Bench, assert_appears, assert_gone, json, script};
-use loopwright_acp::{Agent, Permissions};
+use loopwright_acp::{Agent, McpServer, Permissions, Reach};
 use loopwright_protocol::{Feedback, Json};
 use loopwright_types::{Code, FailureClass, Reason, Usage};
 use serde_json::{Value, json};
@@ -186,6 +186,68 @@ fn cancelling_reaches_the_agent() {
         assert!(ended.failure().sent && bench.path().join("cancelled").exists());
         assert_eq!((ended.usage.input_tokens, ended.usage.output_tokens), (7, 2), "it is charged");
         assert_gone(ended.pid);
+    }
+}
+
+/// An MCP server that is a program: it greets by the name in its environment.
+fn program() -> McpServer {
+    let text = "import json, os, sys\nasked = json.loads(sys.stdin.readline())\n\
+                name = {'serverInfo': {'name': os.environ['GREET']}}\n\
+                print(json.dumps({'jsonrpc': '2.0', 'id': asked['id'], 'result': name}))";
+    let reach = Reach::Stdio {
+        command: "/usr/bin/env".into(),
+        arguments: ["python3", "-c", text].map(str::to_owned).to_vec(),
+        environment: vec![("GREET".to_owned(), "tickets, ready".to_owned())],
+    };
+    McpServer { name: "tickets".to_owned(), reach }
+}
+
+fn address() -> McpServer {
+    let headers = vec![("Authorization".to_owned(), "Bearer x".to_owned())];
+    let reach = Reach::Http { url: "http://127.0.0.1:9/mcp".to_owned(), headers };
+    McpServer { name: "docs".to_owned(), reach }
+}
+
+#[test]
+fn the_agent_reaches_the_mcp_servers_that_its_tools_grant_as_wholes_and_no_other() {
+    for agent in agents() {
+        let bench = Bench::new(&[]);
+        let granting = |tools: &[&str]| {
+            let mut agent = Agent { servers: vec![program(), address()], ..agent.clone() };
+            agent.tools = tools.iter().map(|&it| it.to_owned()).collect();
+            agent.environment.push(("LOOPWRIGHT_TEST_HTTP".to_owned(), Some("1".to_owned())));
+            agent
+        };
+        let given = |tools: &[&str]| {
+            let ended =
+                bench.run(&granting(tools), "servers", |work| work.schema = Some(json("{}")));
+            (ended.json(), ended.messages)
+        };
+        let tickets = json!(["tickets", "tickets, ready"]);
+        let docs = json!(["docs", "http://127.0.0.1:9/mcp", "Authorization: Bearer x"]);
+        assert_eq!(given(&["Read", "mcp__tickets", "mcp__docs"]).0, json!([tickets, docs]));
+        assert_eq!(given(&["mcp__tickets"]).0, json!([tickets]));
+        assert_eq!(given(&["*"]), (json!([]), Vec::new()));
+        let (none, told) = given(&["mcp__docs__search"]);
+        assert_eq!(none, json!([]), "one tool of a server cannot be passed");
+        assert!(told.iter().any(|it| it.contains("`docs` is not passed on")), "{told:?}");
+        let asked = bench.run(&granting(&["mcp__tickets", "mcp__docs"]), "servers", |work| {
+            work.schema = Some(json("{}"));
+            work.tools = Some(vec!["mcp__docs".to_owned()]);
+        });
+        assert_eq!(asked.json(), json!([docs]), "the task wants less");
+    }
+}
+
+#[test]
+fn an_agent_that_cannot_reach_a_server_it_is_given_is_told_before_the_task_is_sent() {
+    for agent in agents() {
+        let agent =
+            Agent { servers: vec![address()], tools: vec!["mcp__docs".to_owned()], ..agent };
+        let ended = Bench::new(&[]).run(&agent, "servers", |_| ());
+        let failure = ended.failure();
+        assert_eq!((failure.code, failure.sent), (Code::AGENT_SERVER, false), "{failure:?}");
+        assert!(failure.message.contains("the MCP server `docs`"), "{}", failure.message);
     }
 }
 

@@ -10,6 +10,15 @@ pub struct Resume {
     /// The run's id, the beginning of it, or `latest`.
     #[arg(default_value = "latest")]
     pub run: String,
+    /// Go on with an edited program: as `fork --program`, a new run that takes over what this one has.
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+    /// With `--program`: say what would run again and what that is expected to cost, and end.
+    #[arg(long, requires = "program")]
+    pub plan: bool,
+    /// With `--program`: ask nothing before spending, and repeat effects.
+    #[arg(long, short, requires = "program")]
+    pub yes: bool,
     /// Raise a ceiling: `budget.tokens` or `budget.usd_micros`; may be repeated. Other settings stay as recorded.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

@@ -18,10 +18,33 @@ use std::path::Path;
 /// When the run cannot go on, or its journal cannot be written.
 pub fn resume(terminal: &Terminal, args: &args::Resume) -> Result<u8, Failure> {
     let given = args.data_dir.data_dir.as_deref();
+    if args.program.is_some() {
+        return super::fork::fork(terminal, forked(args));
+    }
     if args.watch.detach {
         return detach::start(terminal, given, args.watch.json);
     }
     watched(terminal, args.watch, given, || prepare(terminal, args))
+}
+
+/// A run goes on with another program as a new run: what the old one has is taken over.
+fn forked(args: &args::Resume) -> args::Fork {
+    args::Fork {
+        run: args.run.clone(),
+        program: args.program.clone(),
+        at: None,
+        args: None,
+        agents: None,
+        model: None,
+        settings: args::WithSettings { set: args.set.clone() },
+        keep_stale: false,
+        reuse_effects: false,
+        plan: args.plan,
+        yes: args.yes,
+        watch: args.watch,
+        workspace: args.workspace.clone(),
+        data_dir: args::InDataDir { data_dir: args.data_dir.data_dir.clone() },
+    }
 }
 
 fn prepare(terminal: &Terminal, args: &args::Resume) -> Result<Run, Failure> {

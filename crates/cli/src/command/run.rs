@@ -1,7 +1,7 @@
 //! `run`: a program from its file to its result.
 
 mod approve; // questions on the terminal
-mod arguments; // `--args`
+pub(super) mod arguments; // `--args`
 mod signals; // Ctrl-C, SIGTERM, SIGHUP, SIGCONT
 
 use super::detach::{self, Background};

@@ -154,6 +154,9 @@ impl Run {
                 self.requests.remove(&number);
             }
         }
+        if open == Some(Open::Create) {
+            self.epoch = 1;
+        }
         self.epochs_open += u64::from(open == Some(Open::Resume));
         if let Some(Open::Request(control)) = open
             && let Some((number, _)) = requests.last_key_value()

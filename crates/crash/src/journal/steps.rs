@@ -69,17 +69,17 @@ impl Life {
     pub fn step(&mut self, world: &mut World) -> Result<(), Stop> {
         let pause = 1000 * world.random.below(4000);
         world.pass(pause);
-        match world.random.below(20) {
-            0..=7 => self.append(world, None),
-            8 | 9 => self.create(world),
-            10 => self.close(world),
-            11 | 12 => self.resume(world),
-            13 => self.request(world),
-            14 => self.acknowledge(world),
-            15 => self.delete(world),
-            16 => self.import(world),
-            17 => self.reopen(world),
-            18 => self.rival(world),
+        match world.random.below(21) {
+            0..=5 => self.append(world, None),
+            6 | 7 => self.create(world),
+            8 => self.close(world),
+            9 | 10 => self.resume(world),
+            11 | 12 => self.request(world),
+            13..=15 => self.acknowledge(world),
+            16 => self.delete(world),
+            17 => self.import(world),
+            18 => self.reopen(world),
+            19 => self.rival(world),
             _ => self.prune(world),
         }
     }
@@ -95,9 +95,9 @@ impl Life {
     fn append(
         &mut self,
         world: &mut World,
-        acknowledged: Option<(RunId, u64)>,
+        acknowledged: Option<&(RunId, u64)>,
     ) -> Result<(), Stop> {
-        let mut ids: Vec<RunId> = match &acknowledged {
+        let mut ids: Vec<RunId> = match acknowledged {
             Some((id, _)) => vec![id.clone()],
             None => self.some(world, true).into_iter().collect(),
         };
@@ -115,7 +115,7 @@ impl Life {
                 .collect();
             let run = world.model.runs.get_mut(id).expect("drawn from there");
             run.entries.extend(new.clone());
-            let own = acknowledged.as_ref().filter(|(of, _)| of == id).map(|(_, number)| *number);
+            let own = acknowledged.filter(|(of, _)| of == id).map(|(_, number)| *number);
             run.open = Some(Open::Append { acknowledged: own });
             let writer = &self.hands[id].writer;
             // Before or after its entries: both are one commit.
@@ -131,7 +131,7 @@ impl Life {
             self.reported(world, id)?;
             let run = world.model.runs.get_mut(id).expect("it was there");
             run.open = None;
-            if let Some((_, number)) = acknowledged.as_ref().filter(|(of, _)| of == id) {
+            if let Some((_, number)) = acknowledged.filter(|(of, _)| of == id) {
                 run.requests.remove(number);
             }
         }
@@ -237,7 +237,7 @@ impl Life {
         let Some(id) = self.some(world, true) else { return Ok(()) };
         let first = world.model.runs[&id].requests.keys().next().copied();
         match first {
-            Some(number) => self.append(world, Some((id, number))),
+            Some(number) => self.append(world, Some(&(id, number))),
             None => Ok(()),
         }
     }

@@ -241,7 +241,8 @@ fn draw_plan(disk: &Disk, random: &mut Random) -> Plan {
 
 /// Makes what all cases share.
 pub fn prepare() {
-    (formatted(), exported());
+    formatted();
+    exported();
 }
 
 fn begin(seed: u64) -> World {

@@ -50,15 +50,17 @@ impl Books {
         let name = format!("{attempt} of call {call} (`{}`)", key.0);
         let over = self.told.is_some();
         self.demand(!over, || format!("{name} is sent after the run's end"));
-        let before: Vec<Asked> = self.asked.iter().filter(|one| one.key == key).cloned().collect();
-        let done = |one: &Asked| one.sure && matches!(one.ended, Some(Outcome::Done(_)));
-        let finished = before.iter().any(done);
-        self.demand(!finished, || format!("{name} was finished and is sent again"));
-        if effects(&work) != Effects::None {
-            self.demand(before.is_empty(), || format!("{name}: its effect is done twice"));
+        let before = self.asked.iter().filter(|one| one.key == key);
+        let (mut finished, mut again, mut asked) = (false, false, false);
+        for one in before {
+            asked = true;
+            finished |= one.sure && matches!(one.ended, Some(Outcome::Done(_)));
+            again |= one.sure && (one.call, one.attempt) == (call, attempt);
         }
-        let again = before.iter().any(|one| (one.call, one.attempt) == (call, attempt) && one.sure);
+        self.demand(!finished, || format!("{name} was finished and is sent again"));
         self.demand(!again, || format!("{name} has ended and goes out again"));
+        let twice = asked && effects(&work) != Effects::None;
+        self.demand(!twice, || format!("{name}: its effect is done twice"));
         let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
         self.demand(known == key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
         self.asked.push(Asked { life, call, attempt, key, work, ended: None, sure: false });
@@ -110,13 +112,10 @@ impl Books {
 
     /// A guest has this answer now: what gave it need not be asked again.
     pub fn handed(&mut self, id: &str) {
-        for one in &mut self.asked {
-            let mine = one.key.0.split(' ').next() == Some(id) || is_argument(&one.key, id);
-            one.sure |= mine && one.ended.is_some();
+        let argument = format!("{{\"id\":\"{id}\"}}");
+        for one in self.asked.iter_mut().filter(|one| !one.sure && one.ended.is_some()) {
+            let key = one.key.0.as_str();
+            one.sure = key.split(' ').next() == Some(id) || key.ends_with(&argument);
         }
     }
-}
-
-fn is_argument(key: &Key, id: &str) -> bool {
-    key.0.ends_with(&format!("{{\"id\":\"{id}\"}}"))
 }

@@ -74,14 +74,14 @@ impl Case {
     /// # Errors
     /// What was broken.
     pub fn go(mut self) -> Result<u64, String> {
-        let crashes_max = 1 + self.random.below(6);
+        let crashes_max = 1 + self.random.below(12);
         self.run(None, crashes_max)?;
         Ok(self.crashes)
     }
 
     fn plan(&mut self) -> (Plan, Option<u64>) {
         let from = self.disk.operations();
-        let reach = [6, 30, 90][self.random.below(3) as usize];
+        let reach = [4, 16, 48][self.random.below(3) as usize];
         let at = from + self.random.below(reach);
         let faults = [Fault::Write, Fault::Full, Fault::Sync, Fault::Read, Fault::Name];
         let calm = Plan::default();
@@ -142,9 +142,8 @@ impl Case {
         let mut calm = 0;
         loop {
             let undecided = calm == 0 && self.random.chance(0.2);
-            let told =
-                |what| format!("life {}, {plan:?}, {kill_at:?}: {what}", self.crashes + calm);
-            let life = format!("{}", told(""));
+            let number = self.world.borrow().life + 1;
+            let life = format!("life {number}, {plan:?}, killed at {kill_at:?}: ");
             let ended = self.live(plan, kill_at, undecided);
             match ended.map_err(|what| format!("{life}{what}"))? {
                 Ended::Run(finish) if finish.status != RunStatus::Parked => {

@@ -46,7 +46,7 @@ impl Program {
     pub fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed).fork(2);
         let races = random.chance(0.3);
-        let left = [4, 8, 8, 16, 30][random.below(5) as usize];
+        let left = [3, 6, 6, 12, 24][random.below(5) as usize];
         let start = start(seed, &mut random);
         let mut maker = Maker { random, ids: 0, left, nested: vec!["left", "right"], races };
         let main = maker.step(3);
@@ -97,7 +97,7 @@ fn eval(step: &Step, scripts: &[(&'static str, Step)]) -> Value {
             script.map_or(Value::Null, |(_, script)| eval(script, scripts))
         }
         Step::Call { kind: CallKind::Approve, .. } => json!(true),
-        Step::Seq(steps) => steps.iter().map(|step| eval(step, scripts)).last().unwrap_or_default(),
+        Step::Seq(steps) => steps.last().map(|step| eval(step, scripts)).unwrap_or_default(),
         Step::All(steps) | Step::Settle(steps) => {
             steps.iter().map(|step| eval(step, scripts)).collect()
         }

@@ -42,6 +42,7 @@ pub fn start(run: &str) -> RunStart {
         models: Default::default(),
         model: None,
         agents_dir: None,
+        from: None,
         workspace: "/workspace".to_owned(),
     }
 }
@@ -102,6 +103,7 @@ pub fn settled(call: u32, fallback: bool) -> Entry {
         hidden: None,
         salvage: None,
         worktree: None,
+        reused: None,
     }))
 }
 
@@ -120,6 +122,7 @@ pub fn failed(call: u32) -> Entry {
         hidden: None,
         salvage: None,
         worktree: None,
+        reused: None,
     }))
 }
 

@@ -95,6 +95,8 @@ pub struct CallView {
     pub failure: Option<(Reason, Code)>,
     /// Whether the value is the program's fallback, standing in for a failure.
     pub fallback: bool,
+    /// Whether its outcome was taken over from another run.
+    pub reused: bool,
 }
 
 /// Longest label kept, in characters.
@@ -146,6 +148,7 @@ impl CallView {
             note: None,
             failure: None,
             fallback: false,
+            reused: false,
         }
     }
 

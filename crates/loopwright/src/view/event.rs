@@ -2,6 +2,7 @@
 
 use super::json::{ErrorOut, FailureOut, Salvage, UsageOut, to_line};
 use super::resumed::word;
+use super::reused::ReusedOut;
 use super::{CallStatus, RunView, preview_text, timestamp};
 use loopwright_protocol::{
     CallEntry, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
@@ -92,6 +93,8 @@ struct Out<'a> {
     salvage: Option<Salvage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worktree: Option<&'a WorktreeReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused: Option<ReusedOut<'a>>,
 }
 
 /// The event that an entry is to people's tools, one line of JSON; `view` has taken the entry already.
@@ -315,6 +318,7 @@ fn settled<'a>(view: &'a RunView, entry: &'a SettleEntry, out: Out<'a>) -> Out<'
         fallback: entry.fallback,
         salvage: entry.salvage.as_deref().map(Salvage::from),
         worktree: entry.worktree.as_ref(),
+        reused: entry.reused.as_deref().map(ReusedOut::from),
         ..out
     }
 }

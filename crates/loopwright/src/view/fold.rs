@@ -117,6 +117,7 @@ impl RunView {
             workspace: start.workspace.clone(),
             seed: start.seed,
             settings: changed.map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
+            from: start.from.as_deref().cloned(),
             probe_max: probe_max(start),
         }));
         self.guest_started(GuestId(0), None, &start.program);

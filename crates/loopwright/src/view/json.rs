@@ -1,6 +1,7 @@
 //! The JSON forms of a run: public, with stable names. Each function gives one line of text that is also
 //! safe to print on a terminal.
 
+use super::reused::ForkOut;
 use super::{Cache, CallView, Context, Counts, GroupName, GroupView, LogView, Outage, RunView};
 use super::{escape_json, timestamp};
 use loopwright_protocol::Json;
@@ -216,6 +217,8 @@ struct CallOut<'a> {
     attempts: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     fallback: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -254,6 +257,7 @@ impl<'a> CallOut<'a> {
             code: call.failure.map(|(_, code)| code),
             attempts: call.attempts,
             fallback: call.fallback,
+            reused: call.reused,
             line: call.position.map(|at| at.line),
             column: call.position.map(|at| at.column),
             called_at: timestamp(call.called),
@@ -360,6 +364,8 @@ struct RunOut<'a> {
     program: &'a str,
     digest: String,
     workspace: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fork: Option<ForkOut<'a>>,
     version: &'a str,
     started_at: String,
     ended_at: Option<String>,
@@ -408,6 +414,7 @@ pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
         program: &header.program,
         digest: header.digest.to_string(),
         workspace: &header.workspace,
+        fork: view.fork_out(),
         version: &header.version,
         started_at: timestamp(header.started),
         ended_at: finish.map(|finish| timestamp(finish.at)),

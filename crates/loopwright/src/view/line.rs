@@ -136,6 +136,7 @@ fn settled(call: &CallView, paint: Paint) -> Option<String> {
     if call.attempts > 1 {
         facts.push(format!("{} attempts", call.attempts));
     }
+    facts.extend(call.reused.then(|| "taken over".to_owned()));
     facts.extend(call.took(call.ended.unwrap_or_default()).map(duration));
     facts.extend(call.loop_words());
     if call.usage.tokens() > 0 {

@@ -14,6 +14,7 @@ mod moves; // what becomes of calls
 mod outage; // providers that are down
 mod preview; // short forms of long texts
 mod resumed; // a run that went on in another process
+mod reused; // what a fork took over
 mod run; // the whole run
 mod step; // what subagents do
 mod task; // one call in full

@@ -137,6 +137,7 @@ impl RunView {
         view.started = view.started.or(entry.started);
         view.ended = Some(entry.now);
         view.fallback = entry.fallback;
+        view.reused = entry.reused.is_some();
         let (note, failure) = match (&entry.outcome, &entry.hidden) {
             (Outcome::Done(value), hidden) => (value_note(value), hidden.as_ref()),
             (Outcome::Failed(failure), _) => {
@@ -151,6 +152,7 @@ impl RunView {
         view.usage.add(rest);
         self.usage.add(rest);
         self.cache.count(None, rest);
+        self.reused.count(entry.reused.as_deref());
         if brief {
             self.brief = Some(entry.call);
         }

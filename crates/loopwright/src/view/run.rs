@@ -2,9 +2,10 @@
 
 use super::cost::Models;
 use super::group::GroupKey;
+use super::reused::TakenOver;
 use super::step::Step;
 use super::{Cache, CallView, Context, Counts, GroupView, Outage};
-use loopwright_protocol::{CallKind, Json};
+use loopwright_protocol::{CallKind, ForkedFrom, Json};
 use loopwright_types::{
     CallId, Diagnostic, Digest, GuestId, Micros, Position, RunId, RunStatus, Usage,
 };
@@ -33,6 +34,7 @@ pub struct RunView {
     pub(super) tasks: Counts,
     pub(super) others: Counts,
     pub(super) usage: Usage,
+    pub(super) reused: TakenOver,
     pub(super) logs: VecDeque<LogView>,
     pub(super) log_count: u64,
     pub(super) problems: Vec<Box<str>>,
@@ -79,6 +81,8 @@ pub struct Header {
     pub seed: u64,
     /// Settings that are not at their defaults.
     pub settings: Vec<(String, String)>,
+    /// The run that it was forked from.
+    pub from: Option<ForkedFrom>,
     /// Longest time between two requests to a provider that is down.
     pub probe_max: Option<Micros>,
 }

@@ -168,10 +168,19 @@ impl TaskDetail {
         attempts.iter_mut().rev().find(|known| known.attempt == attempt)
     }
 
-    /// A step that looked a model up tells its price.
+    /// A step that looked a model up tells its price; one that finished a worktree after the task had settled, what
+    /// became of that.
     fn learn(&mut self, settle: &SettleEntry) {
-        let step = self.steps.get(&settle.call);
-        if step.is_some_and(|step| step.step.kind == CallKind::Resolve)
+        let kind = self.steps.get(&settle.call).map(|step| step.step.kind);
+        if kind == Some(CallKind::Worktree)
+            && let Some(report) = self.settled.as_mut().and_then(|it| it.worktree.as_mut())
+        {
+            match &settle.outcome {
+                Outcome::Done(told) => *report = told.read().unwrap_or_else(|_| report.clone()),
+                Outcome::Failed(failure) => report.diffstat.clone_from(&failure.message),
+            }
+        }
+        if kind == Some(CallKind::Resolve)
             && let Outcome::Done(model) = &settle.outcome
         {
             self.models.resolved(model);
@@ -235,6 +244,9 @@ impl TaskDetail {
         if let Some(settled) = &self.settled {
             let took = settled.started.map(|started| duration(settled.now.since(started)));
             fact("took", &took.unwrap_or_else(|| "nothing was dispatched".to_owned()));
+            if let Some(reused) = &settled.reused {
+                fact("taken over", &super::reused::origin(reused));
+            }
         }
         let (turns, tool_calls) = self.turns_and_tool_calls();
         if let Some(words) = loop_words(turns, tool_calls) {

@@ -1,6 +1,7 @@
 //! The JSON form of one call in full: `show --task --json`.
 
 use super::json::{CacheOut, ContextOut, FailureOut, Salvage, UsageOut, to_line};
+use super::reused::ReusedOut;
 use super::{AttemptDetail, StepDetail, TaskDetail, timestamp};
 use loopwright_protocol::{Json, Outcome, WorktreeReport};
 use loopwright_types::{Digest, Micros};
@@ -39,6 +40,8 @@ struct TaskOut<'a> {
     failure: Option<FailureOut<'a>>,
     salvage: Option<Salvage<'a>>,
     worktree: Option<&'a WorktreeReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused: Option<ReusedOut<'a>>,
 }
 
 /// A step; `result` is a model's whole reply or what a tool gave.
@@ -109,6 +112,7 @@ impl<'a> From<&'a TaskDetail> for TaskOut<'a> {
             failure: failure.or(settled.and_then(|s| s.hidden.as_ref()).map(FailureOut::from)),
             salvage: settled.and_then(|settled| settled.salvage.as_deref()).map(Salvage::from),
             worktree: settled.and_then(|settled| settled.worktree.as_ref()),
+            reused: settled.and_then(|settled| settled.reused.as_deref()).map(ReusedOut::from),
         }
     }
 }

@@ -108,6 +108,9 @@ impl Writer {
         if !changed.is_empty() {
             self.fact("settings", &escape(&changed.join(" ")));
         }
+        if let Some(words) = view.fork_words() {
+            self.words("fork", &escape(&words), Paint::plain);
+        }
         self.fact("tasks", &view.tasks().words());
         if view.others().total() > 0 {
             self.fact("other", &view.others().words());
@@ -291,6 +294,9 @@ fn clock(at: Micros) -> String {
 
 /// Attempts and time of a call.
 fn effort(call: &CallView, now: Micros) -> String {
+    if call.reused {
+        return joined(&["taken over".to_owned()]);
+    }
     let attempts = (call.attempts > 1).then(|| format!("{} attempts", call.attempts));
     let facts: Vec<String> = attempts.into_iter().chain(call.took(now).map(duration)).collect();
     joined(&facts)

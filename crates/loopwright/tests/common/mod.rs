@@ -63,6 +63,11 @@ impl Bench {
         self
     }
 
+    /// Writes a file of the workspace again.
+    pub fn file_again(&self, name: &str, text: &str) {
+        std::fs::write(self.workspace().join(name), text).unwrap();
+    }
+
     /// A run of a program that is there.
     pub fn prepare(&self, program: &Path, workspace: &Path, agents: Option<PathBuf>) -> Run {
         let options = RunOptions {

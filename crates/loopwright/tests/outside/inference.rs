@@ -24,7 +24,7 @@ fn llama(test: &str) -> Option<Server> {
 /// character, as random bytes do: such a stream is refused.
 const SPOKEN: [&str; 2] = ["openai-responses", "openai-chat"];
 
-/// The model ends by itself after some hundred tokens, in 4,096 of them for sure and in the first hardly ever.
+/// The model ends by itself after some dozen tokens; its weights and its draws have fixed seeds.
 fn scene(server: &Server, output_tokens_max: &str) -> Scene {
     let port = server.port;
     let mut scene = Scene::new(|wire| {

@@ -36,7 +36,7 @@ def write_model(path):
     def random_weights(name, *shape, louder=None):
         weights = random.standard_normal(shape) * 0.1
         if louder is not None:
-            weights[louder] *= 4
+            weights[louder] *= 8
         model.add_tensor(f"{name}.weight", weights.astype(numpy.float32))
 
     def ones(name):

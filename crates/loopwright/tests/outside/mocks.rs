@@ -197,7 +197,7 @@ impl Aimock {
 }
 
 /// The first request that names this word and wire gets this, later ones are answered.
-fn first(word: &str, wire: &str, fixture: Value) -> [Value; 2] {
+fn first(word: &str, wire: &str, fixture: &Value) -> [Value; 2] {
     let said = "said in so many words that they come in several pieces";
     let mut faulty = json!({ "response": { "content": said } });
     for (name, value) in fixture.as_object().unwrap() {
@@ -223,8 +223,7 @@ fn aimock_is_asked_with_tools_and_schemas_and_its_faults_are_outlived_on_every_w
         ("truncate", json!({ "truncateAfterChunks": 3, "chunkSize": 4 })),
     ];
     let wires = WIRES.iter();
-    let faulty =
-        wires.flat_map(|wire| faults.iter().flat_map(|(word, it)| first(word, wire, it.clone())));
+    let faulty = wires.flat_map(|wire| faults.iter().flat_map(|(word, it)| first(word, wire, it)));
     let mut fixtures: Vec<Value> = faulty.collect();
     let call = json!([{ "name": "read_file", "arguments": { "path": "notes.txt" } }]);
     fixtures.extend([

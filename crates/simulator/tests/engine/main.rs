@@ -8,18 +8,22 @@ mod caps; // what may be under way at once, and who goes first
 mod chaos; // what random runs are made of
 mod durability; // intent, sync, dispatch; result, sync, deliver
 mod endings; // complete, degraded, failed, cancelled
+mod forks; // what a recorded run answers is not asked again
+mod fuzzed; // answers of every form, held against their schemas
 mod limits; // tasks, calls, unknown names
 mod model_budgets; // ceilings that requests to models keep
 mod model_edges; // subagents that a model serves, where something goes wrong
 mod model_figures; // a thousand tasks against a failing provider
 mod model_loop; // subagents that a model serves, step by step
 mod nesting; // saved programs run inline
+mod outages; // providers that are down
 mod prefix; // siblings that share a cached prefix
 mod providers; // what a failing provider costs
 mod random; // thousands of seeded random scripts
 mod retries; // again, with jitter, where nothing is repeated
 mod served; // what tests of subagents that a model serves begin with
 mod simulator; // the simulator itself
+mod spoilt; // replies that miss what was asked for
 mod timeouts; // a task's time
 mod validation; // answers and their schemas
 mod worktrees; // a task's own git worktree

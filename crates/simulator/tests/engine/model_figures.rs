@@ -78,6 +78,21 @@ fn a_tenth_of_faults_costs_few_requests_and_little_time_and_no_task() {
 }
 
 #[test]
+fn a_provider_without_limits_is_soon_asked_by_as_many_as_may_be() {
+    for (cap, ms) in [(32, 100), (32, 1000), (64, 1000), (256, 5000)] {
+        let plans = move |_: &Dispatch, _: &mut Random| Plan::says("done").after_ms(ms);
+        let simulation = served().set("run.concurrency", &cap.to_string()).plans(plans);
+        let simulation = simulation.set("run.concurrency_per_provider", &cap.to_string());
+        let run = run(simulation, Step::all(tasks(1000)));
+        let ideal = 1000_u64.div_ceil(cap) * ms;
+        let over = run.elapsed.as_millis() as f64 / ideal as f64;
+        println!("{cap} at once, {ms} ms each: {over:.3} of the ideal time");
+        assert_eq!(run.books.peak.requests, cap as usize);
+        assert!(over < 1.1, "{cap} at once, {ms} ms each: {over} of the ideal time");
+    }
+}
+
+#[test]
 fn an_outage_of_five_minutes_fails_no_task_and_the_run_goes_on_by_itself() {
     let (from, until) = (1000, 301_000);
     let started = loopwright_simulator::START;

@@ -2,9 +2,9 @@
 
 use crate::served::{served, turns};
 use crate::{failure, run, simulation};
-use loopwright_protocol::{Dispatch, Work, WorktreeReport, WorktreeWork};
-use loopwright_simulator::{Plan, Random, Simulated, Simulation, Step, subagent};
-use loopwright_types::{Code, Failure, Micros, Reason, Usage};
+use loopwright_protocol::{Dispatch, Entry, Outcome, Work, WorktreeReport, WorktreeWork};
+use loopwright_simulator::{OnCancel, Plan, Random, START, Simulated, Simulation, Step, subagent};
+use loopwright_types::{Code, Diagnostic, Failure, Micros, Reason, RunStatus, Usage};
 use serde_json::json;
 
 fn made() -> Plan {
@@ -110,8 +110,90 @@ fn cancellation_reaches_a_worktree_that_is_being_made_used_or_finished() {
         let run = run(served().plans(working(made, finished)), script);
         assert_eq!(failure(&run, 0).split(' ').next(), Some("timeout"), "after {ms} ms");
         assert!(run.books.executions.iter().any(|one| one.cancelled.is_some()), "after {ms} ms");
-        assert!(run.elapsed < Micros::from_millis(ms + 5), "{}", run.elapsed);
+        // What was made is finished, and nothing else is waited for.
+        let finishing = if ms == 10 { 0 } else { 30 };
+        assert_eq!(run.elapsed.as_millis(), ms + finishing);
     }
+}
+
+/// What became of worktrees that were looked at after their tasks had settled.
+fn told_later(run: &Simulated) -> Vec<String> {
+    let finished = run.entries.iter().filter_map(|entry| match entry {
+        Entry::Stepped(step) if step.name == "finish" => Some(step.call),
+        _ => None,
+    });
+    let told = finished.map(|step| match &run.settled(step.0).unwrap().outcome {
+        Outcome::Done(json) => json.read::<WorktreeReport>().unwrap().diffstat,
+        Outcome::Failed(failure) => failure.code.to_string(),
+    });
+    told.collect()
+}
+
+/// Subagents that go on for so long after they were told to end.
+fn stubborn(ms: u64) -> impl FnMut(&Dispatch, &mut Random) -> Plan + 'static {
+    move |dispatch: &Dispatch, random: &mut Random| {
+        let plan = working(made, finished)(dispatch, random);
+        if matches!(dispatch.work, Work::Worktree(_)) {
+            return plan;
+        }
+        let (after, usage) = (Micros::from_millis(ms), Usage::default());
+        plan.never().on_cancel(OnCancel::Ends { after, usage })
+    }
+}
+
+#[test]
+fn the_worktree_of_a_task_that_ended_early_is_finished_once_nobody_works_in_it() {
+    for simulation in [served, simulation] {
+        let late = isolated().with("timeoutMs", 100);
+        let cancelled = Step::deadline(100, isolated());
+        for task in [late, cancelled] {
+            let run = run(simulation().plans(stubborn(500)), Step::settle([task]));
+            assert_eq!(failure(&run, 0).split(' ').next(), Some("timeout"));
+            let receipt = report(&run).unwrap();
+            assert_eq!((receipt.changed, receipt.branch.as_deref()), (true, Some("b")));
+            assert_eq!(receipt.path.as_deref(), Some("/w/1"), "{}", receipt.diffstat);
+            assert_eq!(told_later(&run), ["1 file"]);
+            let mut sent =
+                run.books.executions.iter().map(|it| it.dispatched.since(START).as_millis());
+            assert_eq!(sent.next_back(), Some(600), "after the subagent's end");
+            assert_eq!(run.elapsed.as_millis(), 630);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_ends_early_waits_for_its_worktrees_and_not_for_long() {
+    let never = || finished().never();
+    for (finish, told, ms) in [
+        (finished as fn() -> Plan, "1 file", 80),
+        (never, "LW1303", 10_050),
+        (refused, "LW0705", 50),
+    ] {
+        let stop = Step::stop(Diagnostic::new(Code::PROGRAM_THREW, "stopped"), false);
+        let stop = Step::seq([Step::sleep(50), stop]);
+        let simulation = served().plans(working(made, finish));
+        let run = run(simulation, Step::all([isolated(), isolated(), stop]));
+        assert_eq!(run.ended, Ok(RunStatus::Failed));
+        assert_eq!(told_later(&run), [told, told]);
+        assert_eq!(run.elapsed.as_millis(), ms);
+    }
+}
+
+#[test]
+fn a_run_that_the_operator_cancels_keeps_its_worktrees_to_go_on_in() {
+    let simulation = served().plans(working(made, finished));
+    let simulation = simulation.setup(|it| it.cancel_after = Some(Micros::from_millis(50)));
+    let run = run(simulation, Step::all([isolated(), isolated()]));
+    assert_eq!((run.ended.clone(), told_later(&run)), (Ok(RunStatus::Cancelled), Vec::new()));
+    assert_eq!(run.elapsed.as_millis(), 50);
+}
+
+#[test]
+fn a_worktree_that_was_made_in_vain_is_finished_too() {
+    let made_late = || made().on_cancel(OnCancel::Ignored);
+    let run = run(served().plans(working(made_late, finished)), Step::deadline(10, isolated()));
+    assert_eq!((report(&run), told_later(&run)), (None, vec!["1 file".to_owned()]));
+    assert_eq!(run.elapsed.as_millis(), 50);
 }
 
 #[test]

@@ -10,9 +10,9 @@ use loopwright_types::{Code, Effects, Failure, FailureClass, Micros, Reason, Run
 use serde_json::{Value, json};
 
 /// One kind of program.
-struct Kind {
-    name: &'static str,
-    simulation: fn() -> Simulation,
+pub(crate) struct Kind {
+    pub name: &'static str,
+    pub simulation: fn() -> Simulation,
     script: fn() -> Step,
 }
 
@@ -92,8 +92,18 @@ fn tasks(n: usize) -> Vec<Step> {
     (0..n).map(|i| Step::task(&i.to_string())).collect()
 }
 
-fn kinds() -> Vec<Kind> {
-    let kind = |name, simulation, script| Kind { name, simulation, script };
+fn kind(name: &'static str, simulation: fn() -> Simulation, script: fn() -> Step) -> Kind {
+    Kind { name, simulation, script }
+}
+
+/// Programs of every kind.
+pub(crate) fn kinds() -> Vec<Kind> {
+    let mut all = plain_kinds();
+    all.extend(served_kinds());
+    all
+}
+
+fn plain_kinds() -> Vec<Kind> {
     vec![
         kind("plain tasks", plain, || Step::seq([Step::all(tasks(7)), Step::task("last")])),
         kind("a chain with log lines", plain, || {
@@ -133,6 +143,11 @@ fn kinds() -> Vec<Kind> {
         kind("sleeps", plain, || {
             Step::all([Step::sleep(30), Step::seq([Step::task("a"), Step::sleep(5)])])
         }),
+    ]
+}
+
+fn served_kinds() -> Vec<Kind> {
+    vec![
         kind("tools", with_models, || Step::all([Step::tool("grep"), Step::tool("grep")])),
         kind("subagents that a model serves", with_models, || {
             Step::all([
@@ -167,14 +182,14 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-fn guests(kind: &Kind) -> ScriptedGuests {
+pub(crate) fn guests(kind: &Kind) -> ScriptedGuests {
     ScriptedGuests::new()
         .with("main", (kind.script)())
         .with("left", Step::seq([Step::task("l"), Step::all(tasks(2))]))
         .with("right", Step::catch(Step::task("fails")))
 }
 
-fn result(run: &Simulated) -> (RunStatus, Value) {
+pub(crate) fn result(run: &Simulated) -> (RunStatus, Value) {
     (run.finish().status, run.result())
 }
 

@@ -1,6 +1,6 @@
 //! The last line of a command's output, read as its answer. It is data: checked, bounded, never interpreted.
 
-use crate::text::shown;
+use loopwright_processes::shown;
 use loopwright_protocol::Json;
 use loopwright_types::{Code, Failure, Reason, Usage};
 use serde::Deserialize;

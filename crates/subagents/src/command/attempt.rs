@@ -1,11 +1,11 @@
 //! One attempt at a task by one process: feed it, follow it, and end it with everything it started.
 
 use super::answer::{self, Answer};
-use super::output::{Lines, Tail};
-use super::process::{self, Signal};
-use super::spawn;
+use super::output::Lines;
 use crate::definition::{CommandLine, Definition, Runner};
 use loopwright_host::Reporter;
+use loopwright_processes::{Program, Signal, Tail, TimeLimits, Watched};
+use loopwright_processes::{shown, signal_group, signal_marked, start_ticks};
 use loopwright_protocol::{Outcome, Progress};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Usage};
 use std::os::unix::process::ExitStatusExt;
@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// Time between `SIGTERM` and `SIGKILL`.
@@ -38,23 +37,20 @@ pub(crate) struct Job {
     pub(crate) request: Vec<u8>,
     /// Names the attempt in the environment of what it starts.
     pub(crate) mark: String,
-    /// What the task has left, and what the definition allows one attempt.
-    pub(crate) limits: [Option<Duration>; 2],
+    pub(crate) limits: TimeLimits,
     pub(crate) answer_bytes_max: usize,
     pub(crate) reporter: Arc<dyn Reporter>,
-    pub(crate) cancelled: oneshot::Receiver<()>,
-    /// Told when its process group begins, and when it is over.
-    pub(crate) group: Box<dyn Fn(Option<u32>) + Send>,
+    pub(crate) watched: Watched,
 }
 
 /// Runs the command to its end.
-pub(crate) async fn run(job: Job, workspace: &Path) -> (Outcome, Usage) {
+pub(crate) async fn run(job: Job, workspace: Arc<Path>) -> (Outcome, Usage) {
     let Runner::Command(line) = &job.definition.runner else {
         unreachable!("only commands are given to this driver");
     };
     let began = Instant::now();
-    let root = job.root.as_deref().unwrap_or(workspace);
-    let child = match spawn::spawn(line, &job.definition, root, &job.mark) {
+    let root = job.root.as_deref().unwrap_or(&workspace);
+    let child = match start(line, &job.definition, root, &job.mark) {
         Ok(child) => child,
         Err(failure) => return (Outcome::Failed(failure), Usage::default()),
     };
@@ -63,11 +59,38 @@ pub(crate) async fn run(job: Job, workspace: &Path) -> (Outcome, Usage) {
     served.outcome(&program)
 }
 
+/// Starts the definition's command in this directory, or in its own below it.
+///
+/// # Errors
+/// [`Code::COMMAND_NOT_STARTED`], not sent: nothing of it ran.
+fn start(
+    line: &CommandLine,
+    definition: &Definition,
+    root: &Path,
+    mark: &str,
+) -> Result<Child, Failure> {
+    let variables = line.environment.iter();
+    let program = Program {
+        program: &line.program,
+        arguments: &line.arguments,
+        environment: variables.map(|it| (it.name.as_str(), it.value.as_deref())).collect(),
+        directory: &line.directory.as_ref().map_or(root.to_owned(), |own| root.join(own)),
+        mark,
+    };
+    program.start().map_err(|not_started| {
+        let name = &definition.name;
+        let cause = not_started.cause;
+        let message = format!("the command of `{name}` could not be started: {cause}");
+        let failure = Failure::new(Reason::Provider, Code::COMMAND_NOT_STARTED, message);
+        let failure = failure.not_sent().hint(not_started.hint);
+        if not_started.may_pass { failure.retryable() } else { failure }
+    })
+}
+
 /// Why an attempt is being ended from outside.
 enum Stop {
     Cancelled,
-    /// The task's time is over, or the definition's for one attempt.
-    Timeout(Duration, bool),
+    Timeout,
     Refused(Failure),
 }
 
@@ -98,12 +121,11 @@ impl Served {
     fn new(job: Job, child: Child, began: Instant) -> Self {
         // The process leads its group and is not reaped yet, so its id is there and is ours.
         let group = child.id().unwrap_or(0);
-        (job.group)(Some(group));
-        let start_ticks = process::start_ticks(group);
+        job.watched.set_group(Some(group));
+        let start_ticks = start_ticks(group);
         let progress = Progress::Process { pid: group, start_ticks };
         job.reporter.progressed(job.call, job.attempt, progress);
-        let limit = job.limits.iter().flatten().min();
-        let next = Next::Runs(limit.and_then(|limit| began.checked_add(*limit)));
+        let next = Next::Runs(job.limits.least().and_then(|limit| began.checked_add(limit)));
         let lines = Lines::new(job.answer_bytes_max);
         Self { job, child, group, lines, tail: Tail::default(), next, stop: None, status: None }
     }
@@ -132,7 +154,7 @@ impl Served {
                     count => self.tail.push(&err[..count]),
                 },
                 status = self.child.wait(), if self.status.is_none() => self.ended(status.ok()),
-                _ = &mut self.job.cancelled, if self.stop.is_none() && self.status.is_none() => {
+                _ = &mut self.job.watched.cancelled, if self.stop.is_none() && self.status.is_none() => {
                     self.terminate(Stop::Cancelled);
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.time_is_up(),
@@ -140,7 +162,7 @@ impl Served {
         }
         if self.status.is_none() || stdout.is_some() || stderr.is_some() || self.stop.is_some() {
             // Something may have left the group: it is found by its environment.
-            process::signal_marked(&self.job.mark, Signal::Kill);
+            signal_marked(&self.job.mark, Signal::Kill);
         }
         self
     }
@@ -177,8 +199,8 @@ impl Served {
     fn ended(&mut self, status: Option<ExitStatus>) {
         // Right after the process was collected its number cannot have been given to another yet: numbers are
         // handed out in a circle. Later it could, so the group is forgotten here.
-        process::signal_group(self.group, Signal::Kill);
-        (self.job.group)(None);
+        signal_group(self.group, Signal::Kill);
+        self.job.watched.set_group(None);
         self.status = Some(status.unwrap_or_default());
         let drain = if self.stop.is_some() { Duration::ZERO } else { DRAIN };
         self.next = Next::Ended(Instant::now() + drain);
@@ -187,21 +209,16 @@ impl Served {
     fn terminate(&mut self, stop: Stop) {
         self.stop = Some(stop);
         if self.status.is_none() {
-            process::signal_group(self.group, Signal::Terminate);
+            signal_group(self.group, Signal::Terminate);
             self.next = Next::Terminated(Instant::now() + GRACE);
         }
     }
 
     fn time_is_up(&mut self) {
         match self.next {
-            Next::Runs(_) => {
-                let [task, own] = self.job.limits;
-                let is_own = own.is_some_and(|own| task.is_none_or(|task| own < task));
-                let limit = if is_own { own } else { task };
-                self.terminate(Stop::Timeout(limit.unwrap_or_default(), is_own));
-            }
+            Next::Runs(_) => self.terminate(Stop::Timeout),
             Next::Terminated(_) => {
-                process::signal_group(self.group, Signal::Kill);
+                signal_group(self.group, Signal::Kill);
                 self.next = Next::Killed(Instant::now() + GONE);
             }
             // The loop sees by itself that nobody waits any more.
@@ -211,7 +228,7 @@ impl Served {
 
     fn outcome(mut self, line: &CommandLine) -> (Outcome, Usage) {
         if self.status.is_none() {
-            (self.job.group)(None);
+            self.job.watched.set_group(None);
         }
         let job = &self.job;
         let mut tell = |line| {
@@ -226,7 +243,7 @@ impl Served {
         let usage = answer.as_ref().and_then(|it| it.as_ref().ok()).map(|it| it.usage);
         let usage = usage.unwrap_or_default();
         let outcome = match self.stop.take() {
-            Some(stop) => Outcome::Failed(stopped(stop, &job.definition.name)),
+            Some(stop) => Outcome::Failed(stopped(stop, &job.definition.name, job.limits)),
             None => {
                 let status = self.status.unwrap_or_default();
                 conclude(answer, status, &self.tail.text(), line, &job.definition.name)
@@ -236,7 +253,7 @@ impl Served {
     }
 }
 
-fn stopped(stop: Stop, name: &str) -> Failure {
+fn stopped(stop: Stop, name: &str, limits: TimeLimits) -> Failure {
     match stop {
         Stop::Refused(mut failure) => {
             failure.message = format!("subagent `{name}`: {}", failure.message);
@@ -245,15 +262,7 @@ fn stopped(stop: Stop, name: &str) -> Failure {
         Stop::Cancelled => {
             Failure::new(Reason::Cancelled, Code::CANCELLED, "the task was cancelled")
         }
-        Stop::Timeout(limit, is_own) => {
-            let millis = limit.as_millis();
-            let message = format!("subagent `{name}` did not answer within `{millis}` ms");
-            let failure = Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, message);
-            match is_own {
-                true => failure.hint("raise `timeout` in its definition").retryable(),
-                false => failure.hint("raise `timeoutMs` of the task, or `task.timeout_ms`"),
-            }
-        }
+        Stop::Timeout => limits.exceeded(name),
     }
 }
 
@@ -283,7 +292,7 @@ fn conclude(
         (None, 0) if stated.is_some() => ("failed".to_owned(), false),
         (None, 0) => return Outcome::Failed(no_answer(unusable, name, &said)),
         (None, code) => {
-            let program = crate::text::shown(&line.program, 100);
+            let program = shown(&line.program, 100);
             (format!("ended with exit status {code} of `{program}`"), may_pass(code))
         }
     };

@@ -1,10 +1,9 @@
-//! A command's output as it streams in: lines of progress, the last line, the tail of standard error. All bounded.
+//! A command's output as it streams in: lines of progress, the last line. Both bounded.
 
 use super::answer::{self, may_be_answer};
-use crate::text::shown;
+use loopwright_processes::shown;
 use loopwright_types::Failure;
 use serde::Deserialize;
-use std::collections::VecDeque;
 
 /// Bytes that a last line may have beside its result.
 const ENVELOPE_BYTES_MAX: usize = 64 << 10;
@@ -14,11 +13,6 @@ const STDOUT_BYTES_MAX: u64 = 256 << 20;
 const PROGRESS_MAX: usize = 200;
 /// Characters of one line of progress.
 const PROGRESS_CHARACTERS_MAX: usize = 500;
-/// Bytes kept of the end of standard error.
-const STDERR_BYTES_MAX: usize = 4096;
-/// Characters of standard error in a failure.
-const STDERR_CHARACTERS_MAX: usize = 1000;
-
 /// Standard output, split into lines.
 pub(crate) struct Lines {
     line: Vec<u8>,
@@ -126,31 +120,6 @@ fn progress(line: &[u8]) -> String {
     shown(&text, PROGRESS_CHARACTERS_MAX)
 }
 
-/// The end of standard error.
-#[derive(Default)]
-pub(crate) struct Tail {
-    bytes: VecDeque<u8>,
-}
-
-impl Tail {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let kept = &bytes[bytes.len().saturating_sub(STDERR_BYTES_MAX)..];
-        let over = (self.bytes.len() + kept.len()).saturating_sub(STDERR_BYTES_MAX);
-        self.bytes.drain(..over);
-        self.bytes.extend(kept);
-    }
-
-    /// The last lines in one, fit to be shown; empty when nothing was written.
-    pub(crate) fn text(&self) -> String {
-        let (front, back) = self.bytes.as_slices();
-        let text = String::from_utf8_lossy(&[front, back].concat()).trim().to_owned();
-        let skipped = text.chars().count().saturating_sub(STDERR_CHARACTERS_MAX);
-        let tail: String = text.chars().skip(skipped).collect();
-        let mark = if skipped > 0 { "…" } else { "" };
-        format!("{mark}{}", shown(&tail, STDERR_CHARACTERS_MAX))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,20 +153,5 @@ mod tests {
         let mut lines = Lines::new(1000);
         let flood = vec![b'x'; ENVELOPE_BYTES_MAX + 1001];
         assert!(lines.push(&flood, &mut |_| ()).is_err());
-    }
-
-    #[test]
-    fn only_the_end_of_standard_error_is_kept() {
-        let mut tail = Tail::default();
-        for i in 0..10_000 {
-            tail.push(format!("line {i}\n").as_bytes());
-        }
-        let text = tail.text();
-        assert!(text.starts_with('…') && text.ends_with("line 9998 | line 9999"), "{text}");
-        let mut flood = Tail::default();
-        flood.push(&vec![b'x'; 100_000]);
-        flood.push(b"\xff\x1b[1m end");
-        assert!(flood.text().ends_with("x\u{fffd}\\u{1b}[1m end"), "{}", flood.text());
-        assert_eq!(Tail::default().text(), "");
     }
 }

@@ -237,7 +237,7 @@ fn scripted(definition: &Definition, attempt: Attempt) -> Option<Outcome> {
     Some(match script.get(at).or(script.last())? {
         MockStep::Answer(json) => Outcome::Done(json.clone()),
         MockStep::Error(message, retryable) => {
-            let message = crate::text::shown(message, 1000);
+            let message = loopwright_processes::shown(message, 1000);
             let mut failure = Failure::new(Reason::Provider, Code::MOCK_FAILURE, message);
             failure.retryable = *retryable;
             Outcome::Failed(failure)

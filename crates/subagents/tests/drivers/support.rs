@@ -96,7 +96,7 @@ impl Bench {
         for (name, value) in values {
             settings.set(name, value).unwrap();
         }
-        let drivers = Drivers::new(&registry, &settings, workspace.path());
+        let drivers = Drivers::new(&registry, &settings, workspace.path(), Vec::new());
         let (sender, reports) = channel();
         let reporter = Arc::new(Collector(Mutex::new(sender)));
         static BENCHES: AtomicU32 = AtomicU32::new(0);

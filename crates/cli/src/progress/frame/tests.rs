@@ -52,6 +52,7 @@ impl Scene {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            from: None,
             workspace: "/work".to_owned(),
         })));
         scene.turn();
@@ -122,6 +123,7 @@ impl Scene {
             hidden: None,
             salvage: None,
             worktree: None,
+            reused: None,
         })));
     }
 

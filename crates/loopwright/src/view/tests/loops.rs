@@ -203,6 +203,32 @@ fn what_was_said_last_is_salvaged_and_never_called_an_answer() {
 }
 
 #[test]
+fn what_became_of_a_worktree_is_told_also_where_its_task_had_settled() {
+    let outcomes = [
+        (json!({"changed": false, "diffstat": ""}), "nothing changed, removed"),
+        (json!({"changed": true, "branch": "b", "path": "/w", "diffstat": "1 file"}), "b in /w"),
+    ];
+    for (report, expected) in outcomes {
+        let mut script = Script::priced("fix.ts");
+        let task = script.task(1, None, "fix");
+        script.start(task, 1);
+        let late = Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, "late");
+        script.settled(task, 1, Outcome::Failed(late), Usage::default(), |entry| {
+            let (branch, path) = (Some("b".to_owned()), Some("/w".to_owned()));
+            let diffstat = "told later".to_owned();
+            entry.worktree = Some(WorktreeReport { changed: true, branch, path, diffstat });
+        });
+        let finish = script.step(task, CallKind::Worktree, 0, "finish", None);
+        script.start(finish, 1);
+        script.gave(finish, report, Usage::default());
+        let text = detail_of(&script, 0).unwrap().text(Paint::default());
+        assert!(text.contains(&format!("worktree   {expected}")), "{text}");
+        assert!(!text.contains("told later"), "{text}");
+        assert_eq!(script.view().under_way().count(), 0);
+    }
+}
+
+#[test]
 fn steps_are_events_of_their_task() {
     expect![[r#"
         {"event":"step.queued","at":"2026-11-20T14:22:33.420Z","task":0,"step":1,"kind":"model","turn":1,"name":"anthropic:sonnet"}

@@ -70,6 +70,7 @@ impl Script {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            from: None,
             workspace: "/work".to_owned(),
         };
         let entries = vec![Entry::RunStarted(Box::new(start))];
@@ -176,6 +177,7 @@ impl Script {
             hidden: None,
             salvage: None,
             worktree: None,
+            reused: None,
             subagent: None,
         })));
     }

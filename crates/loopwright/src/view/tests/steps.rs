@@ -143,6 +143,7 @@ impl Script {
             hidden: None,
             salvage: None,
             worktree: None,
+            reused: None,
             subagent: None,
         });
         change(&mut entry);

@@ -1,7 +1,7 @@
-//! Commands whose host was killed and that outlived it: they are ended before their run goes on, so that no work is done
+//! Processes whose host was killed and that outlived it: they are ended before their run goes on, so that no work is done
 //! twice at a time.
 
-use super::process::{self, Signal};
+use crate::group::{self, Signal};
 use loopwright_types::RunId;
 use std::time::{Duration, Instant};
 
@@ -26,9 +26,9 @@ pub struct Orphan {
 /// Call it while no attempt of the run is under way.
 pub fn end_orphans(run: &RunId, recorded: &[Orphan]) -> usize {
     let alive = || {
-        let leaders = recorded.iter().filter(|it| process::is_same(it.pid, it.start_ticks));
+        let leaders = recorded.iter().filter(|it| group::is_same(it.pid, it.start_ticks));
         let leaders: Vec<u32> = leaders.map(|it| it.pid).collect();
-        let marked = process::marked_with_run(run.as_str());
+        let marked = group::marked_with_run(run.as_str());
         let others: Vec<u32> = marked.into_iter().filter(|pid| !leaders.contains(pid)).collect();
         (leaders, others)
     };
@@ -38,8 +38,8 @@ pub fn end_orphans(run: &RunId, recorded: &[Orphan]) -> usize {
         return 0;
     }
     let signal = |leaders: &[u32], others: &[u32], signal| {
-        leaders.iter().for_each(|group| process::signal_group(*group, signal));
-        others.iter().for_each(|pid| process::signal_process(*pid, signal));
+        leaders.iter().for_each(|group| group::signal_group(*group, signal));
+        others.iter().for_each(|pid| group::signal_process(*pid, signal));
     };
     signal(&leaders, &others, Signal::Terminate);
     let until = Instant::now() + PATIENCE;

@@ -2,7 +2,7 @@
 
 /// The text with what a terminal would act on escaped, cut after `characters_max` characters with `…`.
 /// Line ends become ` | `, so that the result is one line.
-pub(crate) fn shown(text: &str, characters_max: usize) -> String {
+pub fn shown(text: &str, characters_max: usize) -> String {
     let mut out = String::new();
     for (count, c) in text.trim_end().chars().enumerate() {
         if count == characters_max {

@@ -1,4 +1,4 @@
-//! Ends agents whose host was killed: a shell that knows the process groups under way and outlives the host by a
+//! Ends processes whose host was killed: a shell that knows the process groups under way and outlives the host by a
 //! moment. It reads them from a pipe; when the pipe ends without notice, the groups that are left are ended.
 //!
 //! The kernel could signal children of a dead parent too, but only if each asked for it between fork and exec, and
