@@ -199,6 +199,10 @@ impl Engine {
             Decision::Repeat => self.again(id),
             Decision::Fail => self.fail(id, given_up()),
             Decision::Done(value) => {
+                // An answer that does not match fails: to ask the subagent again would repeat the effect.
+                if let Some(task) = &mut self.calls[id.0 as usize].task {
+                    task.reasks_left = 0;
+                }
                 self.take_end(id, attempt, Outcome::Done(value), Usage::default());
             }
         }
