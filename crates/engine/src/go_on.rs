@@ -54,10 +54,11 @@ impl Engine {
         calls.filter_map(|(id, call)| Some((id, call.active?)))
     }
 
-    /// Calls without an outcome, oldest first.
+    /// Calls without an outcome, oldest first. A program that has ended leaves none but those that look at a worktree
+    /// that was left.
     fn open_calls(&self) -> Vec<CallId> {
-        let guests = self.guests.iter().filter(|guest| !guest.ended);
-        let mut open: Vec<CallId> = guests.flat_map(|guest| &guest.unsettled).copied().collect();
+        let unsettled = self.guests.iter().flat_map(|guest| &guest.unsettled);
+        let mut open: Vec<CallId> = unsettled.copied().collect();
         open.sort_unstable();
         open
     }
@@ -198,6 +199,10 @@ impl Engine {
             Decision::Repeat => self.again(id),
             Decision::Fail => self.fail(id, given_up()),
             Decision::Done(value) => {
+                // An answer that does not match fails: to ask the subagent again would repeat the effect.
+                if let Some(task) = &mut self.calls[id.0 as usize].task {
+                    task.reasks_left = 0;
+                }
                 self.take_end(id, attempt, Outcome::Done(value), Usage::default());
             }
         }
@@ -252,6 +257,7 @@ impl Engine {
                 (_, CallKind::Sleep) if Bug::ForgetTimers.is_on() => {}
                 (_, CallKind::Sleep) => self.set_due(id, TimerId::Sleep(id)),
                 (_, CallKind::Approve) => self.set_due(id, TimerId::Deadline(id)),
+                (_, CallKind::Worktree) => self.limit_left(id),
                 _ => {}
             }
             self.set_deadline(id, self.timeout(id));

@@ -106,9 +106,16 @@ impl Engine {
         let work = Work::Worktree(WorktreeWork::Finish(worktree));
         let step = self.enter_step(task, Step { kind, turn: 0, name, args: None, work });
         self.send_step(step);
-        // A run that is ending waits for it, and not for ever.
-        let at = self.now.after(LEFT_MAX);
-        self.out.push(Command::SetTimer { timer: TimerId::Deadline(step), at });
+        self.limit_left(step);
+    }
+
+    /// A run that is ending waits for what looks at a worktree that was left, and not for ever.
+    pub(crate) fn limit_left(&mut self, step: CallId) {
+        let is_over = |task: CallId| self.calls[task.0 as usize].is_settled();
+        if self.calls[step.0 as usize].parent().is_some_and(is_over) {
+            let at = self.now.after(LEFT_MAX);
+            self.out.push(Command::SetTimer { timer: TimerId::Deadline(step), at });
+        }
     }
 
     /// A worktree was made or finished, or could not be.

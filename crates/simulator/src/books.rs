@@ -156,6 +156,7 @@ impl Books {
         (self.broken, self.finished) = (false, false);
         self.intents.retain(|_, number| *number < durable);
         self.settled.retain(|_, number| *number < durable);
+        self.steps.clear();
         let mut ends = HashSet::new();
         // The last attempt of each call, and that about which a person has decided.
         let (mut last, mut decided) = (HashMap::new(), HashMap::new());
@@ -165,6 +166,9 @@ impl Books {
             }
             if let Entry::Decided(about) = entry {
                 decided.insert(about.call, last.get(&about.call).copied().unwrap_or(Attempt(0)));
+            }
+            if let Entry::Stepped(step) = entry {
+                self.steps.insert(step.call, step.task);
             }
             match entry {
                 Entry::AttemptEnded(end) => ends.insert((end.call, end.attempt)),
@@ -246,6 +250,10 @@ impl Books {
             Entry::Decided(decided) if decided.decision == Decision::Repeat => {
                 self.doubtful.remove(&decided.call);
                 self.decided.insert(decided.call);
+            }
+            // Where what was looked up does not match, the fallback may stand in.
+            Entry::Decided(decided) if decided.decision != Decision::Fail => {
+                self.doubtful.remove(&decided.call);
             }
             _ => {}
         }

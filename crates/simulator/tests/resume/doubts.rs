@@ -2,9 +2,14 @@
 
 use crate::simulation;
 use loopwright_engine::{Doubt, Resume};
-use loopwright_protocol::{Decision, Dispatch, Entry, Json, Progress, Tool};
-use loopwright_simulator::{Crashes, Plan, Random, ScriptedGuests, Simulated, Simulation, Step};
+use loopwright_protocol::{
+    Decision, Dispatch, Entry, Json, Outcome, Progress, Tool, Work, WorktreeWork,
+};
+use loopwright_simulator::{
+    Crashes, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, program, subagent,
+};
 use loopwright_types::{CallId, Code, Effects, Micros, RunStatus};
+use serde_json::json;
 
 /// A tool that writes, and tasks beside it.
 fn writing() -> Simulation {
@@ -64,6 +69,38 @@ fn a_decision_ends_the_doubt() {
 }
 
 #[test]
+fn a_subagent_is_not_asked_again_for_an_answer_that_was_looked_up() {
+    let plans = |dispatch: &Dispatch, _: &mut Random| match &dispatch.work {
+        Work::Task(task) if task.subagent == "external" => Plan::done(1).after_ms(100),
+        _ => Plan::done(7),
+    };
+    let simulation = || {
+        let mut external = subagent("external");
+        external.effects = Effects::External;
+        simulation().subagent(external).plans(plans)
+    };
+    let task = || {
+        let schema = json!({ "type": "integer" });
+        Step::task("a").with("subagent", "external").with("schema", schema)
+    };
+    let other = || task().with("fallback", json!({ "subagent": "general-purpose" }));
+    for (script, result, sent) in [
+        (Step::settle([task()]), "[{\"reason\":\"schema\",\"code\":\"LW0404\"}]", 1),
+        (Step::settle([other()]), "[7]", 2),
+    ] {
+        let guests = || ScriptedGuests::new().with("main", script.clone());
+        let whole = simulation().run(&mut guests());
+        let began = |entry: &Entry| matches!(entry, Entry::AttemptStarted(_));
+        let at = whole.entries.iter().position(began).unwrap() as u64 + 1;
+        let looked_up = |_: &Doubt| Some(Decision::Done(Json::of("no integer")));
+        let crashes = Crashes::at([at]).deciding(looked_up);
+        let run = simulation().run_through(crashes, guests).unwrap();
+        assert_eq!(run.result().to_string(), result);
+        assert_eq!(run.books.of(CallId(0)).filter(|it| !it.lost).count(), sent - 1);
+    }
+}
+
+#[test]
 fn processes_of_attempts_without_an_end_are_named() {
     let run = writing().run(&mut guests());
     let (mut guests, mut seen) = (guests(), Vec::new());
@@ -101,5 +138,39 @@ fn a_cancelled_run_and_a_parked_one_go_on_when_they_are_resumed() {
         let run = stopped(simulation().plans(plans)).run_through(crashes, guests).unwrap();
         assert_eq!(run.finish().status, RunStatus::Complete);
         assert_eq!(run.entries.iter().filter(|e| matches!(e, Entry::RunFinished(_))).count(), 2);
+    }
+}
+
+#[test]
+fn a_worktree_that_was_left_is_looked_at_by_the_next_process_and_not_for_long() {
+    // Looking at it never ends, before the crash and after it; its program ends at once, or goes on.
+    let plans = |dispatch: &Dispatch, _: &mut Random| match &dispatch.work {
+        Work::Worktree(WorktreeWork::Create) => {
+            Plan::done(json!({ "path": "/w", "branch": "b", "base": "c" }))
+        }
+        Work::Worktree(WorktreeWork::Finish(_)) => Plan::done(json!({})).never(),
+        _ => Plan::done("ok").after_ms(100),
+    };
+    let left = || Step::deadline(10, Step::task("a").with("isolation", "worktree"));
+    for script in [left(), Step::seq([left(), Step::sleep(500)])] {
+        for main in [script.clone(), Step::seq([Step::workflow("left"), Step::sleep(20)])] {
+            let guests = || {
+                let guests = ScriptedGuests::new().with("main", main.clone());
+                guests.with("left", script.clone())
+            };
+            let simulation = || simulation().saved(program("left")).plans(plans);
+            let whole = simulation().run(&mut guests()).entries;
+            let is_finish =
+                |entry: &Entry| matches!(entry, Entry::Stepped(step) if step.name == "finish");
+            let first = whole.iter().position(is_finish).unwrap();
+            for at in first as u64 + 2..whole.len() as u64 {
+                let run = simulation().run_through(Crashes::at([at]), guests).unwrap();
+                let told = run.entries.iter().filter(|entry| {
+                    matches!(entry, Entry::Settled(end)
+                        if matches!(&end.outcome, Outcome::Failed(why) if why.code == Code::WORKTREE_FAILED))
+                });
+                assert_eq!(told.count(), 1, "a crash at {at}");
+            }
+        }
     }
 }
