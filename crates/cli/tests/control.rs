@@ -91,7 +91,10 @@ fn a_background_process_that_dies_without_a_word_is_told() {
     let place = place("1");
     // It may write nothing at all: neither its run nor why not.
     let ended: Ended = place
-        .shell(&format!("ulimit -f 0; trap '' XFSZ; '{}' run p.ts --detach", env!("CARGO_BIN_EXE_loopwright")))
+        .shell(&format!(
+            "ulimit -f 0; trap '' XFSZ; '{}' run p.ts --detach",
+            env!("CARGO_BIN_EXE_loopwright")
+        ))
         .output()
         .unwrap()
         .into();

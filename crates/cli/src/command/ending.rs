@@ -95,13 +95,7 @@ pub fn go_on(run: &RunId, data_dir: Option<&Path>) -> String {
 }
 
 /// Tells that an answer or a decision waits for the run to go on, in the place of an earlier one where there is one.
-pub fn kept(
-    terminal: &Terminal,
-    run: &RunId,
-    call: CallId,
-    again: bool,
-    data_dir: Option<&Path>,
-) {
+pub fn kept(terminal: &Terminal, run: &RunId, call: CallId, again: bool, data_dir: Option<&Path>) {
     let place = if again { ", in the place of what was kept before" } else { "" };
     terminal.tell(&format!("kept for call {call} of run {run}{place}: taken when the run goes on"));
     terminal.tell(&go_on(run, data_dir));
