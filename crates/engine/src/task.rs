@@ -301,6 +301,9 @@ impl Engine {
             (CallKind::Approve, Outcome::Failed(failure))
                 if failure.code == Code::PARKED || self.pausing =>
             {
+                if !usage.is_zero() {
+                    self.attempt_ended(id, attempt, Outcome::Failed(failure), usage, None);
+                }
                 self.put_off(id);
             }
             (CallKind::Task | CallKind::Agent, Outcome::Done(value)) => {

@@ -276,6 +276,10 @@ impl Life {
     fn reopen(&mut self, world: &mut World) -> Result<(), Stop> {
         self.hands.clear();
         self.store = None;
+        // Whoever drops a store is not told that the disk went wrong: its leases may still be there.
+        if world.disk.has_failed() {
+            return Err(Stop::Failed);
+        }
         let opened = world.open().map_err(|error| failed(world, "open", &error))?;
         let store = self.store.insert(opened);
         world.model.reconcile(store).map_err(|what| match world.disk.has_failed() {

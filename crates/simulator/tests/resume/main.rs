@@ -11,6 +11,7 @@ mod random; // random programs and random crashes
 #[allow(dead_code)]
 #[path = "../engine/served.rs"]
 mod served; // what tests of subagents that a model serves begin with
+mod shuffled; // the same program in another order of things
 
 use loopwright_simulator::{Simulation, program};
 

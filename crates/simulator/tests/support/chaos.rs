@@ -309,7 +309,6 @@ pub fn simulation_of(seed: u64) -> (Simulation, impl Fn() -> ScriptedGuests) {
     setup.shuffled = random.chance(0.8);
     setup.sync_delay = Micros([0, 1, 5_000, 40_000][random.below(4) as usize]);
     setup.cancel_after = random.chance(0.1).then(|| Micros::from_millis(random.below(300)));
-    setup.pause_after = random.chance(0.1).then(|| Micros::from_millis(random.below(300)));
     setup.faults.sync_failing = random.chance(0.1).then(|| 1 + random.below(30));
     setup.faults.append_failing = random.chance(0.03).then(|| random.below(60));
     setup.faults.clock_goes_back = random.chance(0.1);
@@ -319,6 +318,9 @@ pub fn simulation_of(seed: u64) -> (Simulation, impl Fn() -> ScriptedGuests) {
     let mut maker = Maker { random, left: 40 };
     let scripts =
         [("main", 4), ("left", 2), ("right", 2)].map(|(name, depth)| (name, maker.step(depth)));
+    let mut random = maker.random;
+    simulation.setup.pause_after =
+        random.chance(0.1).then(|| Micros::from_millis(random.below(300)));
     let guests = move || {
         scripts
             .iter()
