@@ -119,6 +119,9 @@ pub(crate) async fn run(mut job: Job) -> (Outcome, Usage) {
         stderr: tail.text(),
         answer_bytes_max: job.answer_bytes_max,
     };
+    // The signal of Ctrl-C can be faster than the cancellation that follows it.
+    let cut_off = talked.is_err() && job.watched.was_signalled();
+    let stop = stop.or(cut_off.then_some(Stop::Cancelled));
     let stop = stop.map(|stop| stopped(stop, &job.agent.name, job.limits));
     (outcome(talked, stop, &known, job.wants_json), session.usage())
 }

@@ -87,6 +87,23 @@ fn what_is_wrong_before_the_first_turn_is_told_in_the_foreground() {
 }
 
 #[test]
+fn a_background_process_that_dies_without_a_word_is_told() {
+    let place = place("1");
+    // It may write nothing at all: neither its run nor why not.
+    let ended: Ended = place
+        .shell(&format!(
+            "ulimit -f 0; trap '' XFSZ; '{}' run p.ts --detach",
+            env!("CARGO_BIN_EXE_loopwright")
+        ))
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(ended.err.contains("error[LW0816]") && ended.err.contains("hint:"), "{}", ended.err);
+    assert_eq!(ended.out, "");
+}
+
+#[test]
 fn a_cancelled_run_ends_with_its_attempts_and_tells_how_to_go_on() {
     let place = place("await task({description: 'x', subagentType: 'worker'})");
     let id = detached(&place, &[]);
@@ -182,6 +199,9 @@ fn an_answer_to_a_run_that_nobody_executes_is_kept() {
     let kept = place.run(&["approve", &id]).code(0).err;
     assert!(kept.contains("kept for call 0") && kept.contains("loopwright resume"), "{kept}");
     assert_eq!(questions(&place)[0]["answered"], true);
+    let newer = place.run(&["reject", &id]).code(0).err;
+    assert!(newer.contains("in the place of what was kept before"), "{newer}");
+    assert_eq!(place.run(&["resume"]).code(0).out, "false\n");
 }
 
 fn row_id(place: &Place) -> String {
@@ -201,6 +221,10 @@ fn runs_travel_as_files_and_are_checked() {
     let other = format!("1:{}", "0".repeat(64));
     let changed = place.run(&["verify", &id, "--head", &other]).code(1).err;
     assert!(changed.contains("error[LW0803]"), "{changed}");
+    assert!(changed.contains("hint: if the head was kept of this very run"), "{changed}");
+    let longer = format!("99:{}", "0".repeat(64));
+    let short = place.run(&["verify", &id, "--head", &longer]).code(1).err;
+    assert!(short.contains("not here") && !short.contains("journal.tail"), "{short}");
     place.run(&["verify", &id, "--head", "x"]).code(2);
     let elsewhere: Ended = place.run(&["import", "run.lwrun", "--data-dir", "other"]).code(0);
     assert_eq!(elsewhere.out, format!("{id}\n"));

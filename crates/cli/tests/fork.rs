@@ -232,3 +232,29 @@ fn a_run_that_was_cut_off_goes_on_with_another_program() {
     let refused = place.run(&["resume", "latest", "--plan"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
 }
+
+#[test]
+fn what_follows_damage_in_a_record_is_not_repeated_without_a_word() {
+    let place = place(
+        "await agent('first', {agentType: 'asked'}); await agent('second', {agentType: 'asked'}); 1",
+    );
+    run(&place);
+    // One byte of the second answer, in the file of the journal.
+    let file = place.data().join("journal.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let answer = b"[second]";
+    // Everywhere: pages that are not used any more may hold it, too.
+    let found = bytes.windows(answer.len()).enumerate().filter(|(_, part)| part == answer);
+    let found: Vec<usize> = found.map(|(at, _)| at).collect();
+    found.iter().for_each(|at| bytes[at + 1] ^= 1);
+    assert!(!found.is_empty());
+    std::fs::write(&file, bytes).unwrap();
+    let refused = place.run(&["fork", "latest"]).code(1);
+    assert!(refused.err.contains("error[LW0803]") && refused.err.contains("--yes"), "{refused:#?}");
+    assert_eq!(asked(&place), Vec::<String>::new());
+    let planned = place.run(&["fork", "latest", "--plan"]).code(0).err;
+    assert!(planned.contains("warning[LW0803]"), "{planned}");
+    let forked = place.run(&["fork", "latest", "--yes"]).code(0);
+    assert!(forked.err.contains("warning[LW0803]"), "{}", forked.err);
+    assert_eq!(asked(&place), ["second"], "what lies before the damage is taken over");
+}

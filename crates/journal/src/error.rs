@@ -277,6 +277,9 @@ impl Error {
             Self::Damaged { what, .. } if what == GONE => {
                 "copy the data directory to examine it; deleting its file `journal.tail` accepts the loss and lets new runs be recorded"
             }
+            Self::Damaged { what, .. } if what == UNLIKE_HEAD || what == SHORT_OF_HEAD => {
+                "if the head was kept of this very run, copy the data directory to examine it; an export made at that time still has the whole record"
+            }
             Self::DamagedMark { .. } => {
                 "`loopwright runs` still reads the rest; deleting the file lets new runs be recorded"
             }
@@ -295,7 +298,9 @@ impl Error {
             Self::Fenced { .. } => {
                 "nothing was written after that; watch the run where it is recorded now"
             }
-            Self::RunEnded { .. } => "fork it, or resume it expressly although it has ended",
+            Self::RunEnded { .. } => {
+                "`loopwright show` shows what it did, `loopwright fork` runs it again"
+            }
             Self::ExportDamaged { .. } => "export the run again, or copy the file again",
             Self::ExportFile { .. } => "check the path and its permissions",
             Self::FileExists { .. } => "choose another name, or move the file away first",
@@ -354,6 +359,12 @@ impl Error {
 
 /// What [`Error::Damaged`] says of records that were reported durable and are not there.
 pub(crate) const GONE: &str = "reported durable and gone now";
+
+/// Records that the journal does not have and that a head kept elsewhere counts.
+pub(crate) const SHORT_OF_HEAD: &str = "counted by the kept head and not here";
+
+/// Records that are whole and not those whose head was kept elsewhere.
+pub(crate) const UNLIKE_HEAD: &str = "they are not those whose head was kept";
 
 fn is_read_failure(extended: i32) -> bool {
     use rusqlite::ffi;

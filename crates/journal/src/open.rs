@@ -124,6 +124,10 @@ impl Store {
             }
             (Ok(Some(mark)), None) => Some(gone(&mark, 0)),
             (Ok(None), _) => None,
+            // Whoever may not look into the directory cannot know that nothing is there.
+            (Err(Error::ReadOnly { cause, .. }), None) => {
+                return Err(Error::Directory { path: directory.to_owned(), cause });
+            }
             (Err(error), _) => Some(error),
         };
         let (options, counters) = (Options::default(), Arc::default());

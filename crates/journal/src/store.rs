@@ -2,7 +2,7 @@
 
 use crate::commit::Committer;
 use crate::control::{self, Control, Receipt, Request};
-use crate::error::{Error, GONE};
+use crate::error::{Error, GONE, SHORT_OF_HEAD, UNLIKE_HEAD};
 use crate::lease::Found;
 use crate::list::{List, Listed};
 use crate::options::Options;
@@ -317,7 +317,7 @@ impl Store {
             Err(Error::Damaged { run: run.clone(), first, last, what: what.to_owned() })
         };
         if now.count < kept.count {
-            return damaged(now.count, kept.count - 1, GONE);
+            return damaged(now.count, kept.count - 1, SHORT_OF_HEAD);
         }
         let reader = self.reader(run)?;
         let number = self.listed(&reader, run)?.stored.number;
@@ -328,7 +328,7 @@ impl Store {
         if chain.is_ok_and(|chain| chain == kept.head) {
             return Ok(now);
         }
-        damaged(0, kept.count.saturating_sub(1), "they are not those whose head was kept")
+        damaged(0, kept.count.saturating_sub(1), UNLIKE_HEAD)
     }
 
     /// Deletes a run that no live process records. Its room is used again; the file does not shrink.

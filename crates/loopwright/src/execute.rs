@@ -59,10 +59,11 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// Passes a signal that this process got on to the commands under way, then asks for the end.
+    /// Asks for the end and passes a signal that this process got on to the commands under way.
     pub fn forward(&self, signal: Signal) {
-        self.subagents.signal_all(signal);
+        // First, so that the run knows of its end before it hears of what the signal ended: that was cut off.
         self.cancel();
+        self.subagents.signal_all(signal);
     }
 
     /// Asks for the end: attempts are ended, what they used is recorded, the run ends as cancelled.

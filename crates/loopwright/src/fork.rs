@@ -11,6 +11,7 @@ pub use plan::{ForkPlan, PlannedCall, Standing, Why};
 
 use crate::options::RunOptions;
 use crate::prepare::{PrepareError, Run, workspace_of};
+use crate::resume::nothing_recorded;
 use loopwright_engine::{Recorded, Refusal};
 use loopwright_journal::Store;
 use loopwright_program::Program;
@@ -126,10 +127,7 @@ pub(crate) fn past_of(store: &Store, from: &ForkedFrom) -> Option<Recorded> {
 fn old_run(data_dir: &Path, run: &RunId) -> Result<(RunStart, Vec<Entry>), Diagnostic> {
     let store = Store::open_read_only(data_dir).map_err(|error| error.diagnostic())?;
     let mut read = store.read(run).map_err(|error| error.diagnostic())?;
-    let missing = || {
-        let message = format!("run `{run}` has no durable entries");
-        Diagnostic::new(Code::RUN_UNKNOWN, message)
-    };
+    let missing = || nothing_recorded(run);
     let first = read.next().ok_or_else(missing)?.map_err(|error| error.diagnostic())?;
     let Entry::RunStarted(start) = first.1 else { return Err(missing()) };
     // A damaged record is worth what comes before the damage.

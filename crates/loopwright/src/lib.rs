@@ -44,4 +44,4 @@ pub use options::RunOptions;
 pub use prepare::{PrepareError, Run};
 pub use reach::Reach;
 pub use replay::{ReplayError, replay_program, replay_run};
-pub use resume::{ResumeOptions, doubts, start_of};
+pub use resume::{ResumeOptions, doubts, nothing_recorded, start_of};

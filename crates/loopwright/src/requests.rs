@@ -34,7 +34,7 @@ impl Requests {
     /// Takes what was asked while no process executed the run, before it goes on; gives the decisions among it. What
     /// was to end or pause an earlier process is over with it: going on is the newer wish.
     pub fn preload(&mut self, requests: Vec<Request>) -> Vec<(CallId, Decision)> {
-        let mut decisions = Vec::new();
+        let mut decisions: Vec<(CallId, Decision)> = Vec::new();
         for request in requests {
             self.seen.insert(request.number);
             let answer = match request.control {
@@ -43,6 +43,8 @@ impl Requests {
             };
             match answer {
                 Some(PersonAnswer::Decided { call, decision }) => {
+                    // As with answers: whoever thinks better of it before the run goes on is heard.
+                    decisions.retain(|(older, _)| *older != call);
                     decisions.push((call, decision));
                     self.done.push(request.number);
                 }
@@ -240,6 +242,23 @@ mod tests {
         let choices = question(Some(&["a", "b"]));
         assert!(!requests.ask(CallId(0), Attempt(2), &choices, NOW, &mut events));
         assert_eq!((ends(&events), requests.done()), (1, vec![2]));
+    }
+
+    #[test]
+    fn of_decisions_that_were_kept_the_newest_counts() {
+        let decided = |number, call, decision| {
+            let answer = PersonAnswer::Decided { call: CallId(call), decision };
+            Request { number, at: NOW, control: Control::Answer(Json::of(&answer)) }
+        };
+        let mut requests = Requests::default();
+        let done = Decision::Done(Json::of(&"by hand"));
+        let decisions = requests.preload(vec![
+            decided(1, 0, Decision::Repeat),
+            decided(2, 1, Decision::Fail),
+            decided(3, 0, done.clone()),
+        ]);
+        assert_eq!(decisions, [(CallId(1), Decision::Fail), (CallId(0), done)]);
+        assert_eq!(requests.done(), [1, 2, 3]);
     }
 
     #[test]

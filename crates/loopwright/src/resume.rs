@@ -49,13 +49,16 @@ pub fn start_of(store: &Store, run: &RunId) -> Result<RunStart, Diagnostic> {
     let first = store.read(run).map_err(|error| error.diagnostic())?.next();
     match first.transpose().map_err(|error| error.diagnostic())? {
         Some((_, Entry::RunStarted(start))) => Ok(*start),
-        _ => {
-            let message = format!("run `{run}` was stopped before anything of it was recorded");
-            Err(Diagnostic::new(Code::RUN_EMPTY, message).hint(
-                "nothing was done yet: start it again with `loopwright run`; `loopwright prune --status interrupted` clears it away",
-            ))
-        }
+        _ => Err(nothing_recorded(run)),
     }
+}
+
+/// Why there is nothing to read of a run whose process died before its first entry was durable.
+pub fn nothing_recorded(run: &RunId) -> Diagnostic {
+    let message = format!("run `{run}` was stopped before anything of it was recorded");
+    Diagnostic::new(Code::RUN_EMPTY, message).hint(
+        "nothing was done yet: start it again with `loopwright run`; `loopwright prune --status interrupted` clears it away",
+    )
 }
 
 impl Run {

@@ -34,6 +34,11 @@ impl Watched {
     pub fn set_group(&self, group: Option<u32>) {
         self.shared.lock().set_group(self.key, group);
     }
+
+    /// Whether a signal was passed on to it: what fails after that was cut off, and did not fail by itself.
+    pub fn was_signalled(&self) -> bool {
+        self.shared.lock().under_way.get(&self.key).is_some_and(|it| it.signalled)
+    }
 }
 
 #[derive(Default)]
@@ -54,6 +59,7 @@ struct State {
 struct UnderWay {
     cancel: Option<oneshot::Sender<()>>,
     group: Option<u32>,
+    signalled: bool,
 }
 
 /// The thread that follows all processes.
@@ -93,7 +99,9 @@ impl Attempts {
         let (cancel, cancelled) = oneshot::channel();
         let mut state = self.shared.lock();
         let handle = state.handle(self.thread_name)?;
-        state.under_way.insert(key, UnderWay { cancel: Some(cancel), group: None });
+        state
+            .under_way
+            .insert(key, UnderWay { cancel: Some(cancel), group: None, signalled: false });
         drop(state);
         let job = job(Watched { cancelled, shared: Arc::clone(&self.shared), key });
         let shared = Arc::clone(&self.shared);
@@ -114,10 +122,14 @@ impl Attempts {
         }
     }
 
-    /// Sends the signal to the process group of every attempt that is under way.
+    /// Sends the signal to the process group of every attempt that is under way. What ends by it can tell:
+    /// [`Watched::was_signalled`].
     pub fn signal_all(&self, signal: Signal) {
-        for group in self.shared.lock().under_way.values().filter_map(|it| it.group) {
-            group::signal_group(group, signal);
+        for it in self.shared.lock().under_way.values_mut() {
+            it.signalled = true;
+            if let Some(group) = it.group {
+                group::signal_group(group, signal);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! `approve` and `reject`: a run's question, answered from any terminal.
 
-use super::ending::go_on;
+use super::ending::kept;
 use super::runs::open;
 use crate::args;
 use crate::failure::Failure;
@@ -58,8 +58,7 @@ fn tell(
     if receipt.live {
         return terminal.tell(&format!("answered call {call} of run {run}: it goes on"));
     }
-    terminal.tell(&format!("kept for call {call} of run {run}: taken when the run goes on"));
-    terminal.tell(&go_on(run, given));
+    kept(terminal, run, call, approval.answer.is_some(), given);
 }
 
 /// The question that is meant.

@@ -1,6 +1,6 @@
 //! `decide`: what is to become of a call that was sent and of whose result nothing is known.
 
-use super::ending::go_on;
+use super::ending::kept;
 use super::runs::open;
 use crate::args::Decide;
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::{Control, Store};
 use loopwright::protocol::{Decision, Json, PersonAnswer};
 use loopwright::types::{CallId, Code, Diagnostic};
-use loopwright::{Doubt, doubts};
+use loopwright::{Doubt, doubts, waiting};
 
 /// Keeps the decision for the run, which takes it when it goes on.
 ///
@@ -40,6 +40,8 @@ pub fn decide(terminal: &Terminal, args: &Decide) -> Result<u8, Failure> {
         let message = format!("call `{call}` of run `{run}` is not in doubt");
         return Err(Diagnostic::new(Code::QUESTION_UNKNOWN, message).hint(hint).into());
     }
+    let before = waiting(&looked, run).map_err(|error| error.diagnostic())?.doubts;
+    let again = before.iter().any(|doubt| doubt.call == call && doubt.decision.is_some());
     let store = Store::open(&data_dir(given)?).map_err(|error| error.diagnostic())?;
     let answer = Json::of(&PersonAnswer::Decided { call, decision });
     let receipt =
@@ -47,8 +49,7 @@ pub fn decide(terminal: &Terminal, args: &Decide) -> Result<u8, Failure> {
     if receipt.live {
         terminal.tell(&format!("decided call {call} of run {run}"));
     } else {
-        terminal.tell(&format!("kept for call {call} of run {run}: taken when the run goes on"));
-        terminal.tell(&go_on(run, given));
+        kept(terminal, run, call, again, given);
     }
     Ok(0)
 }

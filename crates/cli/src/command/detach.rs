@@ -14,7 +14,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// The folder of logs in the data directory.
 const LOGS: &str = "logs";
@@ -66,10 +66,7 @@ pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8
         let _ = BufReader::new(out).read_line(&mut line);
     }
     let Ok(begun) = serde_json::from_str::<Begun>(&line) else {
-        let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
-        terminal.tell(&std::fs::read_to_string(&log).unwrap_or_default());
-        let _ = std::fs::remove_file(&log);
-        return Ok(u8::try_from(code).unwrap_or(1));
+        return not_begun(terminal, child.wait().map_err(failed)?, &log);
     };
     let named = log_of(&directory, &begun.run);
     // A resumed run has one already: what is told from now on is added.
@@ -93,6 +90,26 @@ pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8
         escape(&log.display().to_string())
     ));
     terminal.out(&format!("{run}\n")).map(|()| 0)
+}
+
+/// Tells why the background process ended before its run was recorded, and gives its exit code.
+///
+/// # Errors
+/// When it could not say so itself: it was killed, or its log could not be written.
+fn not_begun(terminal: &Terminal, status: ExitStatus, log: &Path) -> Result<u8, Failure> {
+    let told = std::fs::read_to_string(log).unwrap_or_default();
+    terminal.tell(&told);
+    let _ = std::fs::remove_file(log);
+    match status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(code) if !told.trim().is_empty() => Ok(code),
+        _ => {
+            let message = format!(
+                "the process in the background ended (`{status}`) before it told that its run is recorded"
+            );
+            let hint = "`loopwright runs` shows whether the run is there, `resume` goes on with it; if nothing is told here the disk of the data directory may be full";
+            Err(Diagnostic::new(Code::DETACH_FAILED, message).hint(hint).into())
+        }
+    }
 }
 
 /// A log without a name yet.

@@ -5,7 +5,7 @@ use crate::terminal::Terminal;
 use loopwright::RunReport;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::{Entry, Json};
-use loopwright::types::{Diagnostic, RunId, RunStatus};
+use loopwright::types::{CallId, Diagnostic, RunId, RunStatus};
 use loopwright::view::{escape_json, escape_lines, finish_json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -92,6 +92,13 @@ impl Show<'_> {
 /// The line that goes on with a run.
 pub fn go_on(run: &RunId, data_dir: Option<&Path>) -> String {
     format!("go on with it: loopwright resume {run}{}", typed(data_dir))
+}
+
+/// Tells that an answer or a decision waits for the run to go on, in the place of an earlier one where there is one.
+pub fn kept(terminal: &Terminal, run: &RunId, call: CallId, again: bool, data_dir: Option<&Path>) {
+    let place = if again { ", in the place of what was kept before" } else { "" };
+    terminal.tell(&format!("kept for call {call} of run {run}{place}: taken when the run goes on"));
+    terminal.tell(&go_on(run, data_dir));
 }
 
 /// The option that names this data directory, to be pasted into a shell.

@@ -8,10 +8,11 @@ use super::detach;
 use super::run::{arguments, watched};
 use super::runs::open;
 use crate::args;
-use crate::failure::Failure;
+use crate::failure::{Failure, draw};
 use crate::place::{absolute, cache_dir, data_dir};
 use crate::settings::resolve;
 use crate::terminal::Terminal;
+use loopwright::program::frame::Severity;
 use loopwright::protocol::Entry;
 use loopwright::types::{CallId, Code, Diagnostic, RunId};
 use loopwright::{Fork, ForkOptions, ForkPlan, Run};
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 pub fn fork(terminal: &Terminal, args: args::Fork) -> Result<u8, Failure> {
     let (plan_only, yes, watch) = (args.plan, args.yes, args.watch);
     let typed = args.data_dir.data_dir.clone();
-    let fork = prepare(terminal, args)?;
+    let (fork, damage) = prepare(terminal, args)?;
     if watch.detached {
         // What is there to be seen and asked was so before this process was started.
         return watched(terminal, watch, typed.as_deref(), || Ok(fork.into_run()));
@@ -34,6 +35,13 @@ pub fn fork(terminal: &Terminal, args: args::Fork) -> Result<u8, Failure> {
     } else if !watch.quiet || plan_only {
         let (paint, columns) = (terminal.paint_err(), terminal.columns_err());
         terminal.tell(&table::plan(fork.plan(), paint, columns));
+    }
+    if let Some(damage) = damage {
+        // What the lost part did is not known, so the plan cannot count its effects.
+        if !yes && !plan_only && !confirm::can_ask(terminal) {
+            return Err(damage.into());
+        }
+        terminal.tell(&draw(terminal, &damage, None, Severity::Warning));
     }
     if plan_only {
         return Ok(0);
@@ -68,14 +76,20 @@ fn may_go(terminal: &Terminal, plan: &ForkPlan) -> Result<bool, Failure> {
         .into())
 }
 
-/// Everything typed, read and forecast.
-fn prepare(terminal: &Terminal, args: args::Fork) -> Result<Fork, Failure> {
+/// Everything typed, read and forecast, and what of the old run's record is damaged.
+fn prepare(terminal: &Terminal, args: args::Fork) -> Result<(Fork, Option<Diagnostic>), Failure> {
     let store = open(terminal, args.data_dir.data_dir.as_deref())?;
     let from = store.find(&args.run).map_err(|error| error.diagnostic())?.id;
     let workspace = match &args.workspace {
         Some(workspace) => workspace.clone(),
         None => workspace_of(&store, &from)?,
     };
+    let damage = store.verify(&from).err().filter(loopwright::journal::Error::is_damage);
+    let damage = damage.map(|error| {
+        Diagnostic::new(error.code(), error.to_string()).hint(
+            "a fork takes over what lies before the damage and makes everything else again, effects included; `--yes` does so",
+        )
+    });
     drop(store);
     let resolved = resolve(&workspace, &args.settings.set)?;
     let set = args.settings.set.iter().filter_map(|flag| flag.split_once('='));
@@ -95,7 +109,7 @@ fn prepare(terminal: &Terminal, args: args::Fork) -> Result<Fork, Failure> {
         reuse_effects: args.reuse_effects,
     };
     let fork = Run::fork(&options)?;
-    Ok(fork)
+    Ok((fork, damage))
 }
 
 /// The workspace that the old run had: its settings file says where models are.
@@ -104,9 +118,6 @@ fn workspace_of(store: &loopwright::journal::Store, run: &RunId) -> Result<PathB
     match entries.next() {
         Some(Ok((_, Entry::RunStarted(start)))) => Ok(PathBuf::from(start.workspace)),
         Some(Err(error)) => Err(error.diagnostic().into()),
-        _ => {
-            let message = format!("run `{run}` has no durable entries");
-            Err(Diagnostic::new(Code::RUN_UNKNOWN, message).into())
-        }
+        _ => Err(loopwright::nothing_recorded(run).into()),
     }
 }

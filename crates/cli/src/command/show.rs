@@ -5,6 +5,7 @@ use crate::args::Show;
 use crate::failure::{Failure, draw};
 use crate::terminal::Terminal;
 use loopwright::journal::Store;
+use loopwright::nothing_recorded;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::Entry;
 use loopwright::types::{CallId, Code, Diagnostic, RunId};
@@ -26,8 +27,7 @@ pub fn show(terminal: &Terminal, args: &Show) -> Result<u8, Failure> {
     let mut view = RunView::new();
     let damage = each(&store, &row.id, |entry| view.apply(entry))?;
     if view.header().is_none() {
-        let message = format!("run `{}` has no durable entries", row.id);
-        return Err(damage.unwrap_or(Diagnostic::new(Code::RUN_UNKNOWN, message)).into());
+        return Err(damage.unwrap_or_else(|| nothing_recorded(&row.id)).into());
     }
     let text = if args.json {
         run_json(&view, row.interrupted).unwrap_or_default() + "\n"

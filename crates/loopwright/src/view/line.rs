@@ -83,7 +83,8 @@ fn subagent(call: &CallView) -> String {
 
 fn retrying(view: &RunView, call: CallId, paint: Paint) -> Option<String> {
     let call = told(view, call)?;
-    if call.status.is_final() {
+    // What a cancelled run cuts off is not tried again by it; its end is told with the run's.
+    if call.status.is_final() || view.cancel_requested() {
         return None;
     }
     let why = call.note.as_deref().map(|note| format!(": {}", escape(note))).unwrap_or_default();

@@ -246,7 +246,13 @@ impl Served {
             Some(stop) => Outcome::Failed(stopped(stop, &job.definition.name, job.limits)),
             None => {
                 let status = self.status.unwrap_or_default();
-                conclude(answer, status, &self.tail.text(), line, &job.definition.name)
+                match conclude(answer, status, &self.tail.text(), line, &job.definition.name) {
+                    // The signal of Ctrl-C can be faster than the cancellation that follows it.
+                    Outcome::Failed(_) if job.watched.was_signalled() => {
+                        Outcome::Failed(stopped(Stop::Cancelled, &job.definition.name, job.limits))
+                    }
+                    outcome => outcome,
+                }
             }
         };
         (outcome, usage)

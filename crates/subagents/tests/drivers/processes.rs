@@ -337,6 +337,24 @@ fn signals_are_passed_on_to_all_workers() {
 }
 
 #[test]
+fn what_fails_of_a_signal_that_was_passed_on_was_cut_off() {
+    for end in ["pass", "sys.exit(1)", "print(json.dumps({'error': 'stopped'}))"] {
+        let python = format!(
+            "try:\n    print('ready', flush=True)\n    time.sleep(300)\n\
+             except KeyboardInterrupt:\n    import sys, json\n    {end}"
+        );
+        let bench = Bench::new(&python, "");
+        bench.start(0, None, |_| ());
+        let ended = bench.end_after(&mut |line| {
+            if line == "ready" {
+                bench.drivers.signal_all(Signal::Interrupt);
+            }
+        });
+        assert_eq!(ended.failure().reason, Reason::Cancelled, "{end}");
+    }
+}
+
+#[test]
 fn shutting_down_ends_all_workers_and_refuses_new_ones() {
     let bench = Bench::new("print('ready', flush=True)\ntime.sleep(300)", "");
     for call in 0..5 {
