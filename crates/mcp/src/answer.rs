@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_schema_that_is_none_is_told_and_promises_nothing_that_could_be_checked() {
-        let promise = Promise::of(Some(&json!({ "type": "objekt" })), &Limits::default());
+        let promise = Promise::of(Some(&json!({ "type": "nonsense" })), &Limits::default());
         let cause = promise.err().unwrap();
         assert!(cause.contains("the schema is not valid"), "{cause}");
     }
