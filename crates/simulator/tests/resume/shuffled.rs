@@ -64,6 +64,7 @@ fn try_timing(seed: u64, timing: u64) -> usize {
 fn a_journal_makes_its_program_do_the_same_again_in_whatever_order_its_work_ended() {
     let long = std::env::var_os("LOOPWRIGHT_LONG").is_some();
     let seeds = if long { 10_000 } else { 500 };
-    let calls: usize = (0..seeds).map(|seed| try_timing(seed, seed) + try_timing(seed, !seed)).sum();
+    let calls: usize =
+        (0..seeds).map(|seed| try_timing(seed, seed) + try_timing(seed, !seed)).sum();
     assert!(calls as u64 > seeds * 4, "{calls} calls of {seeds} programs");
 }
