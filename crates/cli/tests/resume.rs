@@ -317,6 +317,28 @@ fn a_run_whose_surroundings_are_gone_is_told_what_is_missing() {
     );
 }
 
+#[test]
+fn a_run_whose_subagent_is_gone_does_not_go_on_until_it_is_back_or_that_is_allowed() {
+    let program = "await approve('go on?'); await task({description: 'files/0.txt', subagentType: 'counter'})";
+    for allowed in [false, true] {
+        let place = place(program);
+        place.run(&["run", "p.ts"]).code(4);
+        place.run(&["approve", "latest"]).code(0);
+        let file = place.path().join(".loopwright/agents/counter.md");
+        std::fs::remove_file(&file).unwrap();
+        let gone = place.run(&["resume"]).code(1).err;
+        assert!(gone.contains("error[LW0818]: subagent `counter` is gone"), "{gone}");
+        assert_eq!(row(&place).unwrap().status, RunStatus::Parked, "nothing is lost by asking");
+        if allowed {
+            let ended = place.run(&["resume", "--allow-missing"]).code(1).err;
+            assert!(ended.contains("warning[LW0818]: subagent `counter` is gone"), "{ended}");
+        } else {
+            place.write(".loopwright/agents/counter.md", &definition("counter", "none"));
+            assert_eq!(place.run(&["resume"]).code(0).out, "1\n");
+        }
+    }
+}
+
 fn signal(pid: u32, name: &str) {
     let pid = pid.to_string();
     assert!(std::process::Command::new("kill").args([name, &*pid]).status().unwrap().success());

@@ -8,10 +8,10 @@ use crate::toolbox::Toolbox;
 use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
 use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
 use loopwright_journal::{Error, Options, RunRow, Store, Writer};
-use loopwright_protocol::{Entry, RunStart};
+use loopwright_protocol::{Entry, RunStart, Subagent};
 use loopwright_providers::ModelDriver;
 use loopwright_subagents::{Drivers, Orphan, Registry, end_orphans};
-use loopwright_types::{Code, Diagnostic, Digest, RunId, RunStatus};
+use loopwright_types::{Code, Diagnostic, RunId, RunStatus};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub struct ResumeOptions {
     pub tokens: Option<u64>,
     /// The operator's ceiling on millionths of a US dollar from here on; 0 is none, absent leaves it.
     pub usd_micros: Option<u64>,
+    /// Whether it goes on without subagents and tools that are gone: work that is left for them fails for good.
+    pub allow_missing: bool,
 }
 
 /// A run that this process has taken.
@@ -86,7 +88,12 @@ impl Run {
             settings,
         )?;
         let mut warnings = told;
-        warnings.extend(changes(&start, &registry, &tools));
+        warnings.extend(changes(&start, &registry));
+        let mut gone = missing(&start, &registry, &tools);
+        if let (false, Some(first)) = (options.allow_missing, gone.first()) {
+            return Err(first.clone().into());
+        }
+        warnings.append(&mut gone);
         let (sender, inbox) = crate::execute::inbox();
         let (clock, recorded) = (Clock::start(), WhenRecorded::default());
         let guests =
@@ -208,34 +215,45 @@ fn overridden(start: &RunStart) -> Option<String> {
 
 /// What is no longer what it was when the run began: worth a warning, because work that is left is done by what is
 /// there now.
-fn changes(start: &RunStart, registry: &Registry, tools: &Toolbox) -> Vec<Diagnostic> {
+fn changes(start: &RunStart, registry: &Registry) -> Vec<Diagnostic> {
     let now = registry.subagents();
-    let is = |name: &str| -> Option<Digest> {
-        now.iter().find(|subagent| subagent.name == name).map(|subagent| subagent.digest)
+    let is_other = |was: &&Subagent| {
+        let is = now.iter().find(|subagent| subagent.name == was.name);
+        is.is_some_and(|is| is.digest != was.digest)
     };
-    let mut told = Vec::new();
-    for subagent in start.subagents.iter().filter(|subagent| subagent.driver != "invalid") {
-        let (name, file) = (&subagent.name, subagent.source.as_deref().unwrap_or("its file"));
-        let message = match is(name) {
-            Some(digest) if digest == subagent.digest => continue,
-            Some(_) => format!("subagent `{name}` is not what it was when the run began"),
-            None => format!("subagent `{name}` is gone: tasks for it fail"),
-        };
-        told.push(
-            Diagnostic::new(Code::DEFINITION_CHANGED, message)
-                .hint(format!("bring `{file}` back as it was, or cancel and start a new run")),
-        );
-    }
-    let known = tools.tools();
-    for tool in &start.tools {
-        if !known.iter().any(|now| now.name == tool.name) {
-            let message = format!("tool `{}` is gone: calls of it fail", tool.name);
-            told.push(Diagnostic::new(Code::DEFINITION_CHANGED, message).hint(
-                "`loopwright tools` lists what is in reach now, and why a server did not start",
-            ));
-        }
-    }
-    told
+    let was = start.subagents.iter().filter(|subagent| subagent.driver != "invalid");
+    let told = was.filter(is_other).map(|subagent| {
+        let (name, file) = (&subagent.name, file_of(subagent));
+        let message = format!("subagent `{name}` is not what it was when the run began");
+        Diagnostic::new(Code::DEFINITION_CHANGED, message)
+            .hint(format!("bring `{file}` back as it was, or cancel and start a new run"))
+    });
+    told.collect()
+}
+
+fn file_of(subagent: &Subagent) -> &str {
+    subagent.source.as_deref().unwrap_or("its file")
+}
+
+/// Subagents and tools that the run began with and that are gone: what is left for them would fail for good.
+fn missing(start: &RunStart, registry: &Registry, tools: &Toolbox) -> Vec<Diagnostic> {
+    let (now, known) = (registry.subagents(), tools.tools());
+    let told = |message: String, hint: String| {
+        let hint = format!("{hint}; `--allow-missing` goes on without");
+        Diagnostic::new(Code::DEFINITION_CHANGED, message).hint(hint)
+    };
+    let was = start.subagents.iter().filter(|subagent| subagent.driver != "invalid");
+    let subagents = was.filter(|was| !now.iter().any(|subagent| subagent.name == was.name));
+    let subagents = subagents.map(|subagent| {
+        let message = format!("subagent `{}` is gone: tasks for it would fail", subagent.name);
+        told(message, format!("bring `{}` back", file_of(subagent)))
+    });
+    let tools = start.tools.iter().filter(|tool| !known.iter().any(|now| now.name == tool.name));
+    let tools = tools.map(|tool| {
+        let message = format!("tool `{}` is gone: calls of it would fail", tool.name);
+        told(message, "`loopwright tools` tells why a server did not start".to_owned())
+    });
+    subagents.chain(tools).collect()
 }
 
 /// The record as it is before the run is taken.

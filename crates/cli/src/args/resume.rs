@@ -22,6 +22,9 @@ pub struct Resume {
     /// Raise a ceiling: `budget.tokens` or `budget.usd_micros`; may be repeated. Other settings stay as recorded.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Go on although subagents or tools that the run began with are gone: work that is left for them fails.
+    #[arg(long)]
+    pub allow_missing: bool,
     /// What is seen of it.
     #[command(flatten)]
     pub watch: Watch,

@@ -65,6 +65,7 @@ fn prepare(terminal: &Terminal, args: &args::Resume) -> Result<Run, Failure> {
         tables: resolved.tables,
         tokens,
         usd_micros,
+        allow_missing: args.allow_missing,
     })?)
 }
 
