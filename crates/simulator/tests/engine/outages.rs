@@ -2,9 +2,9 @@
 
 use crate::served::{by_model, done, failed, model, served};
 use crate::{count, run};
-use loopwright_protocol::{Dispatch, Entry, Outcome, Work};
-use loopwright_simulator::{Plan, Random, START, Simulated, Simulation, Step};
-use loopwright_types::{CallId, Code, FailureClass, Micros, RunStatus};
+use loopwright_protocol::{Dispatch, Entry, Outcome, Work, WorktreeWork};
+use loopwright_simulator::{Plan, Random, START, Simulated, Simulation, Step, subagent};
+use loopwright_types::{CallId, Code, FailureClass, Micros, RunStatus, Usage};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -135,4 +135,27 @@ fn a_provider_that_comes_and_goes_holds_nobody_up_and_fails_nobody() {
     assert_eq!((run.finish().status, done(&run)), (RunStatus::Complete, 300));
     assert!(last(&run, "other") < 12_000, "{}", last(&run, "other"));
     assert_eq!(run.books.peak.requests, 8);
+}
+
+#[test]
+fn a_task_whose_request_never_went_out_after_an_outage_has_its_time_again() {
+    // Two requests; while their provider is away, what another subagent uses spends the program's budget. Looking at
+    // the worktree never ends then.
+    let mut provider = away(0, 50, 5);
+    let plans = move |dispatch: &Dispatch, now: Micros, random: &mut Random| match &dispatch.work {
+        Work::Task(_) => {
+            let used = Usage { output_tokens: 1000, ..Usage::default() };
+            Plan::done(1).after_ms(10).using(used)
+        }
+        Work::Worktree(WorktreeWork::Finish(_)) => Plan::done(json!({})).never(),
+        _ => provider(dispatch, now, random),
+    };
+    let mut simulation = served().set("provider.breaker_failures", "1").timed_plans(plans);
+    simulation = simulation.subagent(subagent("other"));
+    let budget = json!({ "budget": 1100 });
+    simulation.start.program.meta = Some(loopwright_protocol::Json::of(&budget));
+    let waiting = || Step::task("p").with("isolation", "worktree").with("timeoutMs", 20_000);
+    let spending = Step::task("q").with("subagent", "other");
+    let run = run(simulation, Step::settle([waiting(), waiting(), spending]));
+    assert_eq!(run.ended.clone().unwrap(), RunStatus::Complete);
 }
