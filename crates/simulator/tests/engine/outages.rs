@@ -3,7 +3,7 @@
 use crate::served::{by_model, done, failed, model, served};
 use crate::{count, run};
 use loopwright_protocol::{Dispatch, Entry, Outcome, Work, WorktreeWork};
-use loopwright_simulator::{Plan, Random, START, Simulated, Simulation, Step, subagent};
+use loopwright_simulator::{Plan, Random, START, Simulated, Simulation, Step};
 use loopwright_types::{CallId, Code, FailureClass, Micros, RunStatus, Usage};
 use serde_json::json;
 use std::collections::HashSet;
@@ -139,23 +139,23 @@ fn a_provider_that_comes_and_goes_holds_nobody_up_and_fails_nobody() {
 
 #[test]
 fn a_task_whose_request_never_went_out_after_an_outage_has_its_time_again() {
-    // Two requests; while their provider is away, what another subagent uses spends the program's budget. Looking at
-    // the worktree never ends then.
+    // The request that finds the provider back spends the budget that the other would have needed. Looking at the
+    // worktrees never ends.
     let mut provider = away(0, 50, 5);
     let plans = move |dispatch: &Dispatch, now: Micros, random: &mut Random| match &dispatch.work {
-        Work::Task(_) => {
-            let used = Usage { output_tokens: 1000, ..Usage::default() };
-            Plan::done(1).after_ms(10).using(used)
-        }
         Work::Worktree(WorktreeWork::Finish(_)) => Plan::done(json!({})).never(),
-        _ => provider(dispatch, now, random),
+        _ => {
+            let plan = provider(dispatch, now, random);
+            let output_tokens = if now.since(START).as_millis() < 50 { 0 } else { 90 };
+            plan.using(Usage { output_tokens, ..Usage::default() })
+        }
     };
     let mut simulation = served().set("provider.breaker_failures", "1").timed_plans(plans);
-    simulation = simulation.subagent(subagent("other"));
-    let budget = json!({ "budget": 1100 });
+    let budget = json!({ "budget": 100 });
     simulation.start.program.meta = Some(loopwright_protocol::Json::of(&budget));
     let waiting = || Step::task("p").with("isolation", "worktree").with("timeoutMs", 20_000);
-    let spending = Step::task("q").with("subagent", "other");
-    let run = run(simulation, Step::settle([waiting(), waiting(), spending]));
-    assert_eq!(run.ended.clone().unwrap(), RunStatus::Complete);
+    let run = run(simulation, Step::settle([waiting(), waiting()]));
+    assert_eq!(run.ended.clone(), Ok(RunStatus::Complete));
+    let result = r#"["p:m",{"reason":"budget","code":"LW0503"}]"#;
+    assert_eq!(run.result().to_string(), result);
 }
