@@ -119,9 +119,16 @@ impl Engine {
         if call.started.is_some() {
             call.away = call.away.after(away);
         }
-        if call.state == State::Doubt {
+        // What it waited for a person in the process before does not count either.
+        let in_doubt = call.state == State::Doubt;
+        let waited = if in_doubt { now.since(call.since.after(away)) } else { Micros(0) };
+        if in_doubt {
             call.since = now;
         }
+        let whole = call.parent().unwrap_or(id);
+        let call = &mut self.calls[whole.0 as usize];
+        call.away = call.away.after(waited);
+        let call = &mut self.calls[id.0 as usize];
         if let Some(own) = call.task.as_mut().and_then(|task| task.own.as_mut()) {
             own.excused_until = now;
         }

@@ -59,6 +59,8 @@ impl Engine {
             if let Some(since) = gate.and_then(|gate| self.gates[gate].down_since()) {
                 self.excuse_task(task, since);
             }
+            // A request that waited for its provider may be over without having gone out.
+            self.came_back(task, id);
             self.task_loop(task).open.retain(|open| *open != id);
         }
         match kind {

@@ -3,7 +3,7 @@
 use crate::call::State;
 use crate::engine::Engine;
 use crate::task::millis;
-use loopwright_protocol::{CallKind, Command, TimerId};
+use loopwright_protocol::{CallKind, Command, Outcome, TimerId};
 use loopwright_types::{CallId, Code, Failure, Micros, Reason};
 
 impl Engine {
@@ -46,10 +46,32 @@ impl Engine {
 
     /// A call's time is up: it is settled now, its attempt is ended in the background.
     pub(crate) fn deadline_passed(&mut self, id: CallId, _now: Micros) {
-        if self.is_excused(id) || self.is_in_doubt(id) {
-            return; // its time goes on when its provider answers again, or a person has decided
+        if self.is_in_doubt(id) {
+            return self.end_beside_doubt(id);
+        }
+        if self.is_excused(id) {
+            return; // its time goes on when its provider answers again
         }
         self.time_is_up(id);
+    }
+
+    /// The task's time goes on when a person has decided. What else it has under way ends: the run waits for that
+    /// person only when nothing moves any more.
+    fn end_beside_doubt(&mut self, id: CallId) {
+        let own = self.calls[id.0 as usize].task.as_ref().and_then(|task| task.own.as_ref());
+        let open = own.map_or_else(Vec::new, |own| own.open.clone());
+        for step in open {
+            let call = &self.calls[step.0 as usize];
+            if call.state != State::Doubt && !call.is_settled() {
+                self.settle(step, Outcome::Failed(self.too_late(id)));
+            }
+        }
+    }
+
+    fn too_late(&self, id: CallId) -> Failure {
+        let ms = self.timeout(id).unwrap_or_default().as_millis();
+        Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, format!("not done within `{ms}` ms"))
+            .hint("raise `timeoutMs` on the call or the setting `task.timeout_ms`")
     }
 
     /// A call's time is up, whatever it waits for.
@@ -64,9 +86,7 @@ impl Engine {
         } else if call.kind == CallKind::Approve {
             Failure::new(Reason::Timeout, Code::DEADLINE, "nobody answered before the deadline")
         } else {
-            let ms = self.timeout(id).unwrap_or_default().as_millis();
-            Failure::new(Reason::Timeout, Code::TASK_TIMEOUT, format!("not done within `{ms}` ms"))
-                .hint("raise `timeoutMs` on the call or the setting `task.timeout_ms`")
+            self.too_late(id)
         };
         self.fail(id, failure);
     }

@@ -2,9 +2,9 @@
 
 use crate::served::{by_model, done, failed, model, served};
 use crate::{count, run};
-use loopwright_protocol::{Dispatch, Entry, Outcome, Work};
+use loopwright_protocol::{Dispatch, Entry, Outcome, Work, WorktreeWork};
 use loopwright_simulator::{Plan, Random, START, Simulated, Simulation, Step};
-use loopwright_types::{CallId, Code, FailureClass, Micros, RunStatus};
+use loopwright_types::{CallId, Code, FailureClass, Micros, RunStatus, Usage};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -135,4 +135,27 @@ fn a_provider_that_comes_and_goes_holds_nobody_up_and_fails_nobody() {
     assert_eq!((run.finish().status, done(&run)), (RunStatus::Complete, 300));
     assert!(last(&run, "other") < 12_000, "{}", last(&run, "other"));
     assert_eq!(run.books.peak.requests, 8);
+}
+
+#[test]
+fn a_task_whose_request_never_went_out_after_an_outage_has_its_time_again() {
+    // The request that finds the provider back spends the budget that the other would have needed. Looking at the
+    // worktrees never ends.
+    let mut provider = away(0, 50, 5);
+    let plans = move |dispatch: &Dispatch, now: Micros, random: &mut Random| match &dispatch.work {
+        Work::Worktree(WorktreeWork::Finish(_)) => Plan::done(json!({})).never(),
+        _ => {
+            let plan = provider(dispatch, now, random);
+            let output_tokens = if now.since(START).as_millis() < 50 { 0 } else { 90 };
+            plan.using(Usage { output_tokens, ..Usage::default() })
+        }
+    };
+    let mut simulation = served().set("provider.breaker_failures", "1").timed_plans(plans);
+    let budget = json!({ "budget": 100 });
+    simulation.start.program.meta = Some(loopwright_protocol::Json::of(&budget));
+    let waiting = || Step::task("p").with("isolation", "worktree").with("timeoutMs", 20_000);
+    let run = run(simulation, Step::settle([waiting(), waiting()]));
+    assert_eq!(run.ended.clone(), Ok(RunStatus::Complete));
+    let result = r#"["p:m",{"reason":"budget","code":"LW0503"}]"#;
+    assert_eq!(run.result().to_string(), result);
 }

@@ -1,5 +1,6 @@
 //! What may have had its effect is not repeated by itself.
 
+use crate::served::{served, turns};
 use crate::simulation;
 use loopwright_engine::{Doubt, Resume};
 use loopwright_protocol::{
@@ -173,4 +174,38 @@ fn a_worktree_that_was_left_is_looked_at_by_the_next_process_and_not_for_long() 
             }
         }
     }
+}
+
+#[test]
+fn what_never_ends_beside_a_doubt_does_not_keep_the_run_from_waiting_for_a_person() {
+    let plans = |dispatch: &Dispatch, _: &mut Random| match &dispatch.work {
+        Work::Model(request) if turns(request) == 0 => {
+            Plan::calls(&[("grep", json!({})), ("write_file", json!({}))])
+        }
+        Work::Model(_) => Plan::says("done"),
+        _ => Plan::done("ok").never(),
+    };
+    let simulation = || {
+        let mut write = Tool::reading("write_file");
+        write.effects = Effects::Local;
+        let mut simulation = served().plans(plans);
+        simulation.start.tools = vec![Tool::reading("grep"), write];
+        simulation
+    };
+    let task = Step::task("a").with("timeoutMs", 100);
+    let guests = || ScriptedGuests::new().with("main", task.clone());
+    let whole = simulation().run(&mut guests()).entries;
+    let began = |entry: &Entry| matches!(entry, Entry::AttemptStarted(it) if it.effects.is_some());
+    let at = whole.iter().position(began).unwrap() as u64 + 1;
+    let run = simulation().run_through(Crashes::at([at]), guests).unwrap();
+    assert_eq!(run.finish().status, RunStatus::Parked);
+    let mut crashes = Crashes::at([at]);
+    crashes.reopened = 1;
+    let asked = std::cell::Cell::new(0);
+    let crashes = crashes.deciding(move |_: &Doubt| {
+        asked.set(asked.get() + 1);
+        (asked.get() > 1).then(|| Decision::Done(Json::of("written")))
+    });
+    let run = simulation().run_through(crashes, guests).unwrap();
+    assert_eq!(run.result().to_string(), "\"done\"");
 }
