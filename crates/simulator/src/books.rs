@@ -167,10 +167,8 @@ impl Books {
             if let Entry::Decided(about) = entry {
                 decided.insert(about.call, last.get(&about.call).copied().unwrap_or(Attempt(0)));
             }
-            if let Entry::Stepped(step) = entry {
-                self.steps.insert(step.call, step.task);
-            }
             match entry {
+                Entry::Stepped(step) => self.steps.insert(step.call, step.task).is_some(),
                 Entry::AttemptEnded(end) => ends.insert((end.call, end.attempt)),
                 Entry::Settled(end) => end.attempt.is_some_and(|it| ends.insert((end.call, it))),
                 Entry::GuestStarted { call, .. } => ends.insert((*call, Attempt(0))),
@@ -247,13 +245,10 @@ impl Books {
                 self.steps.insert(step.call, step.task);
             }
             Entry::RunFinished(_) => self.finished = true,
-            Entry::Decided(decided) if decided.decision == Decision::Repeat => {
-                self.doubtful.remove(&decided.call);
-                self.decided.insert(decided.call);
-            }
             // Where what was looked up does not match, the fallback may stand in.
-            Entry::Decided(decided) if decided.decision != Decision::Fail => {
-                self.doubtful.remove(&decided.call);
+            Entry::Decided(it) if it.decision != Decision::Fail => {
+                self.doubtful.remove(&it.call);
+                self.decided.extend((it.decision == Decision::Repeat).then_some(it.call));
             }
             _ => {}
         }

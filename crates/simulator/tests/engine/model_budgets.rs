@@ -1,10 +1,10 @@
 //! Ceilings that requests to models keep: nothing is overspent, whatever is under way and however late it tells.
 
-use crate::served::{asked, model, overloaded, served, talking};
+use crate::served::{asked, failed, model, overloaded, served, talking};
 use crate::{failure, run, tasks};
 use loopwright_protocol::{Dispatch, Json, ModelRequest, Price, Work};
-use loopwright_simulator::{OnCancel, Plan, Random, Step};
-use loopwright_types::{Micros, RunStatus, Usage};
+use loopwright_simulator::{OnCancel, Plan, Random, ScriptedGuests, Step, subagent};
+use loopwright_types::{Code, FailureClass, Micros, RunStatus, Usage};
 use serde_json::json;
 
 const PRICE_IN: u64 = 1_000_000;
@@ -122,10 +122,34 @@ fn what_a_cancelled_request_still_holds_makes_others_wait_and_not_fail() {
             .on_cancel(OnCancel::Ends { after: Micros::from_millis(500), usage: used }),
         _ => Plan::done("ok"),
     };
-    let mut simulation = served().subagent(loopwright_simulator::subagent("other")).plans(plans);
+    let mut simulation = served().subagent(subagent("other")).plans(plans);
     simulation.start.models.insert("m".to_owned(), model("m", "p"));
     simulation.start.program.meta = Some(Json::of(&json!({ "budget": 1001 })));
     let other = Step::task("b").with("subagent", "other").with("budget", 900);
     let run = run(simulation, Step::seq([Step::deadline(100, Step::task("a")), other]));
     assert_eq!((run.result(), run.elapsed.as_millis()), (json!("ok"), 600));
+}
+
+#[test]
+fn a_request_that_waits_to_be_sent_again_when_the_budget_is_spent_fails_alike_in_the_replay() {
+    let plans = |dispatch: &Dispatch, _: &mut Random| match &dispatch.work {
+        Work::Task(_) => {
+            let used = Usage { output_tokens: 100, ..Usage::default() };
+            Plan::done(1).after_ms(10).using(used)
+        }
+        _ => Plan::failed(failed(FailureClass::Wait, Code::PROVIDER_OVERLOADED)).after_ms(5),
+    };
+    let mut simulation = served().subagent(subagent("other")).plans(plans);
+    simulation = simulation.set("task.backoff_ms", "1000");
+    simulation.start.program.meta = Some(Json::of(&json!({ "budget": 100 })));
+    let script = Step::settle([
+        Step::task("a"),
+        Step::seq([Step::sleep(10), Step::task("b").with("subagent", "other")]),
+    ]);
+    let run = run(simulation, script.clone());
+    let result = r#"[{"reason":"budget","code":"LW0503"},1]"#;
+    assert_eq!(run.result().to_string(), result);
+    let mut guests = ScriptedGuests::new().with("main", script);
+    let replayed = loopwright_engine::replay(run.entries.clone(), &mut guests, 1);
+    assert_eq!(replayed.unwrap().result, run.finish().result);
 }

@@ -52,8 +52,10 @@ fn try_seeds(seeds: std::ops::Range<u64>) -> BTreeMap<String, u32> {
 
 #[test]
 fn thousands_of_random_runs_keep_every_promise() {
-    let seeds = std::env::var("LOOPWRIGHT_SIMULATOR_SEEDS").ok().and_then(|n| n.parse().ok());
-    let ends = try_seeds(0..seeds.unwrap_or(3000));
+    let asked = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
+    let first = asked("LOOPWRIGHT_SIMULATOR_FIRST").unwrap_or(0);
+    let seeds = asked("LOOPWRIGHT_SIMULATOR_SEEDS").unwrap_or(3000);
+    let ends = try_seeds(first..first + seeds);
     for end in
         ["complete", "degraded", "failed", "parked", "cancelled", "sync failed", "append failed"]
     {

@@ -32,6 +32,10 @@ fn try_seed(seed: u64) -> u64 {
     });
     let run = simulation.run_through(crashes, &guests);
     let run = run.unwrap_or_else(|error| panic!("seed {seed} at {at:?}: {}", error.diagnostic()));
+    if std::env::var_os("LOOPWRIGHT_SIMULATOR_SEED").is_some() {
+        run.entries.iter().for_each(|entry| println!("{entry:?}"));
+        println!("{:?}", run.ended);
+    }
     match &run.ended {
         Ok(_) | Err(Stopped::SyncFailed { .. } | Stopped::AppendFailed { .. }) => {}
         Err(why) => panic!("seed {seed} at {at:?}: {why}"),
@@ -46,9 +50,10 @@ fn try_seed(seed: u64) -> u64 {
 #[test]
 fn random_runs_go_on_after_random_crashes_and_keep_every_promise() {
     let long = std::env::var_os("LOOPWRIGHT_LONG").is_some();
-    let seeds = std::env::var("LOOPWRIGHT_SIMULATOR_SEEDS").ok().and_then(|n| n.parse().ok());
-    let seeds = seeds.unwrap_or(if long { 100_000 } else { 1000 });
-    let resumed: u64 = (0..seeds).map(try_seed).sum();
+    let asked = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
+    let first = asked("LOOPWRIGHT_SIMULATOR_FIRST").unwrap_or(0);
+    let seeds = asked("LOOPWRIGHT_SIMULATOR_SEEDS").unwrap_or(if long { 100_000 } else { 1000 });
+    let resumed: u64 = (first..first + seeds).map(try_seed).sum();
     assert!(resumed > seeds, "{resumed} resumes of {seeds} runs");
 }
 
