@@ -318,6 +318,17 @@ fn a_run_whose_surroundings_are_gone_is_told_what_is_missing() {
 }
 
 #[test]
+fn an_answer_after_the_deadline_is_refused_and_the_program_is_told_of_the_deadline() {
+    let place = place("await approve('go on?', {deadlineMs: 300})");
+    place.run(&["run", "p.ts"]).code(4);
+    std::thread::sleep(Duration::from_millis(400));
+    let late = place.run(&["approve", "latest"]).code(1).err;
+    assert!(late.contains("error[LW0814]: the question at call `0` could be"), "{late}");
+    let ended = place.run(&["resume"]).code(1).err;
+    assert!(ended.contains("LW0510"), "{ended}");
+}
+
+#[test]
 fn a_run_whose_subagent_is_gone_does_not_go_on_until_it_is_back_or_that_is_allowed() {
     let program = "await approve('go on?'); await task({description: 'files/0.txt', subagentType: 'counter'})";
     for allowed in [false, true] {

@@ -8,9 +8,11 @@ use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::journal::{Receipt, RunRow, Store};
 use loopwright::protocol::Json;
-use loopwright::types::{CallId, Code, Diagnostic};
+use loopwright::types::{CallId, Code, Diagnostic, Micros};
+use loopwright::view::timestamp;
 use loopwright::{Approval, waiting};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Answers yes, or one of the choices.
 ///
@@ -92,5 +94,19 @@ fn question(
             unknown(format!("run `{run}` asks nothing: it is {}", row.status.as_str()), list)
         })?,
     };
-    Ok((row, found))
+    match found.deadline.filter(|deadline| *deadline <= now()) {
+        None => Ok((row, found)),
+        Some(deadline) => {
+            let (call, until) = (found.call, timestamp(deadline));
+            let message =
+                format!("the question at call `{call}` could be answered until `{until}`");
+            let hint = format!("`loopwright resume {run}` goes on, and tells the program so");
+            Err(unknown(message, &hint))
+        }
+    }
+}
+
+fn now() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
