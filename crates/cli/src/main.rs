@@ -2,6 +2,7 @@
 //! stdout is data, everything else goes to stderr. Not here: anything a run does (`loopwright`).
 
 mod args; // what can be typed
+mod clock; // now
 mod command; // one file per command
 mod failure; // why a command ends without doing its work
 mod place; // directories

@@ -9,7 +9,7 @@ use loopwright::journal::{RunRow, Store};
 use loopwright::program::frame::Severity;
 use loopwright::protocol::{Json, PersonAnswer};
 use loopwright::types::{Diagnostic, RunStatus};
-use loopwright::view::{Paint, escape, escape_json, escape_lines, timestamp};
+use loopwright::view::{Paint, escape, escape_json, escape_lines, timestamp, to_line};
 use loopwright::{Approval, InDoubt, waiting};
 use serde::Serialize;
 
@@ -111,8 +111,7 @@ pub fn approvals(terminal: &Terminal, args: &Approvals) -> Result<u8, Failure> {
     }
     if args.json {
         let out: Vec<FoundOut<'_>> = found.iter().map(|(how, it)| it.out(how)).collect();
-        let text = serde_json::to_string(&out).expect("it has text keys only");
-        return terminal.out(&format!("{}\n", escape_json(&text))).map(|()| 0);
+        return terminal.out(&(to_line(&out) + "\n")).map(|()| 0);
     }
     if found.is_empty() {
         terminal.tell("no run waits for an answer");

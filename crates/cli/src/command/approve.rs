@@ -3,16 +3,16 @@
 use super::ending::kept;
 use super::runs::open;
 use crate::args;
+use crate::clock::now;
 use crate::failure::Failure;
 use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::journal::{Receipt, RunRow, Store};
 use loopwright::protocol::Json;
-use loopwright::types::{CallId, Code, Diagnostic, Micros};
+use loopwright::types::{CallId, Code, Diagnostic};
 use loopwright::view::timestamp;
 use loopwright::{Approval, waiting};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Answers yes, or one of the choices.
 ///
@@ -104,9 +104,4 @@ fn question(
             Err(unknown(message, &hint))
         }
     }
-}
-
-fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::types::{Code, Diagnostic, RunId};
-use loopwright::view::escape;
+use loopwright::view::{escape, to_line};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -78,8 +78,7 @@ pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8
     let (run, at) = (&begun.run, typed(given));
     if json {
         let out = BegunOut { run_id: run, status: "running", log: log.display().to_string() };
-        let text = serde_json::to_string(&out).expect("it has text keys only");
-        return terminal.out(&(text + "\n")).map(|()| 0);
+        return terminal.out(&(to_line(&out) + "\n")).map(|()| 0);
     }
     terminal.tell(&format!(
         "runs in the background; its log is {}\n  \
@@ -160,7 +159,7 @@ impl Background {
     /// Tells that the run is recorded.
     pub fn tell(self, run: &RunId, told: String) {
         let begun = Begun { run: run.clone(), told };
-        let text = serde_json::to_string(&begun).expect("it has text keys only");
+        let text = to_line(&begun);
         let mut out = std::io::stdout().lock();
         // Whoever started it may be gone already: the run goes on.
         let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());

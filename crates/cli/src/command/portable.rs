@@ -7,7 +7,7 @@ use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::journal::{Store, Verified};
 use loopwright::types::{Code, Diagnostic, Digest, RunId};
-use loopwright::view::{escape, figure};
+use loopwright::view::{escape, figure, to_line};
 use serde::Serialize;
 
 /// What `verify --json` prints.
@@ -68,8 +68,7 @@ pub fn verify(terminal: &Terminal, args: &Verify) -> Result<u8, Failure> {
     if args.json {
         let (entries, head) = (verified.count, verified.head.to_string());
         let out = VerifiedOut { run_id: &row.id, entries, head };
-        let text = serde_json::to_string(&out).expect("it has text keys only");
-        return terminal.out(&(text + "\n")).map(|()| 0);
+        return terminal.out(&(to_line(&out) + "\n")).map(|()| 0);
     }
     let kept = if args.head.is_some() { ", and it has all that it had then" } else { "" };
     let entries = figure(verified.count);

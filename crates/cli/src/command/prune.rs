@@ -8,7 +8,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::{Error, Prune, Pruned, Store};
 use loopwright::program::frame::Severity;
 use loopwright::types::{Code, Diagnostic, Micros, RunId, RunStatus};
-use loopwright::view::figure;
+use loopwright::view::{figure, to_line};
 use serde::Serialize;
 
 /// What was done, as `--json` prints it.
@@ -57,8 +57,7 @@ fn show(terminal: &Terminal, args: &args::Prune, pruned: &Pruned) -> Result<(), 
     let Pruned { deleted, entries, spared, .. } = pruned;
     if args.json {
         let out = PrunedOut { dry_run: args.dry_run, deleted, entries: *entries, spared };
-        let text = serde_json::to_string(&out).expect("it has text keys only");
-        return terminal.out(&(text + "\n"));
+        return terminal.out(&(to_line(&out) + "\n"));
     }
     let ids: String = deleted.iter().map(|run| format!("{run}\n")).collect();
     terminal.out(&ids)?;

@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::Entry;
 use loopwright::types::{Code, Diagnostic, RunId};
-use loopwright::view::{escape, figure, fit};
+use loopwright::view::{escape, figure, fit, to_line};
 use loopwright::{Mismatch, ReplayError, Replayed, replay_run, start_of};
 use serde::Serialize;
 
@@ -56,8 +56,7 @@ pub fn replay(terminal: &Terminal, args: &Replay) -> Result<u8, Failure> {
             recorded: mismatch.as_ref().map(|it| it.recorded.as_str()),
             replayed: mismatch.as_ref().map(|it| it.replayed.as_str()),
         };
-        let text = serde_json::to_string(&out).expect("it has text keys only");
-        return terminal.out(&format!("{}\n", loopwright::view::escape_json(&text))).map(|()| code);
+        return terminal.out(&(to_line(&out) + "\n")).map(|()| code);
     }
     if let Some(replayed) = replayed {
         return terminal.out(&format!("{run}: {}\n", same(&replayed))).map(|()| 0);

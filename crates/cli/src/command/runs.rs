@@ -7,8 +7,8 @@ use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::journal::{RunRow, Store};
 use loopwright::program::frame::Severity;
-use loopwright::types::{RunStatus, Usage};
-use loopwright::view::{Paint, duration, escape_json, figure, money, timestamp};
+use loopwright::types::RunStatus;
+use loopwright::view::{Paint, UsageOut, duration, figure, money, timestamp, to_line};
 use serde::Serialize;
 
 /// A run as `runs --json` prints it: public, stable names.
@@ -34,46 +34,6 @@ struct CountsOut {
     tasks: u32,
     done: u32,
     failed: u32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UsageOut {
-    input_tokens: u64,
-    output_tokens: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    cache_read_tokens: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    cache_write_tokens: u64,
-    usd_micros: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    estimated_tokens: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's calling convention
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-impl From<Usage> for UsageOut {
-    fn from(usage: Usage) -> Self {
-        let Usage {
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_tokens,
-            usd_micros,
-            estimated_tokens,
-        } = usage;
-        Self {
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_tokens,
-            usd_micros,
-            estimated_tokens,
-        }
-    }
 }
 
 impl<'a> From<&'a RunRow> for RowOut<'a> {
@@ -108,8 +68,7 @@ pub fn runs(terminal: &Terminal, args: &Runs) -> Result<u8, Failure> {
     let rows = listing.rows;
     if args.json {
         let rows: Vec<RowOut<'_>> = rows.iter().map(RowOut::from).collect();
-        let text = serde_json::to_string(&rows).expect("rows have text keys only");
-        return terminal.out(&format!("{}\n", escape_json(&text))).map(|()| 0);
+        return terminal.out(&(to_line(&rows) + "\n")).map(|()| 0);
     }
     if rows.is_empty() && listing.damage.is_empty() {
         terminal.tell("no runs yet: `loopwright run <program>` makes the first one");

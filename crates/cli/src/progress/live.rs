@@ -3,13 +3,13 @@
 use super::frame::frame;
 use super::lock;
 use super::screen::Screen;
+use crate::clock::now;
 use crate::terminal::Terminal;
 use loopwright::protocol::Entry;
-use loopwright::types::Micros;
 use loopwright::view::RunView;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Time between two pictures: twelve a second.
 const PERIOD: Duration = Duration::from_millis(80);
@@ -98,10 +98,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// The machine's clock, which a run's clock starts with.
-fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

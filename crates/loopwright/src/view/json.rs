@@ -10,8 +10,11 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// One line of JSON.
-pub(super) fn to_line<T: Serialize>(value: &T) -> String {
+/// A form as one line of JSON that is also safe to print on a terminal.
+///
+/// # Panics
+/// When a map in it has keys that are no text.
+pub fn to_line<T: Serialize>(value: &T) -> String {
     let text = serde_json::to_string(value).expect("our forms have text keys only");
     escape_json(&text).into_owned()
 }
@@ -19,7 +22,7 @@ pub(super) fn to_line<T: Serialize>(value: &T) -> String {
 /// Tokens and money; what no provider counts is left out.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct UsageOut {
+pub struct UsageOut {
     input_tokens: u64,
     output_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]

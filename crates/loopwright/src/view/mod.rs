@@ -32,7 +32,7 @@ pub use cost::{Cache, Context, money};
 pub use count::Counts;
 pub use event::event_json;
 pub use group::{GroupName, GroupView};
-pub use json::{diagnostic_json, finish_json, run_json};
+pub use json::{UsageOut, diagnostic_json, finish_json, run_json, to_line};
 pub use line::line;
 pub use outage::Outage;
 pub use preview::{preview_json, preview_text};
