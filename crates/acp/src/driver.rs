@@ -118,6 +118,11 @@ impl AcpDriver {
         self.attempts.signal_all(signal);
     }
 
+    /// Lets its thread go if no agent is under way.
+    pub fn rest(&self) {
+        self.attempts.rest();
+    }
+
     /// Ends all attempts and waits until they are gone, a few seconds at most.
     pub fn shutdown(&self) {
         self.attempts.shutdown();

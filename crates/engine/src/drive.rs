@@ -25,7 +25,7 @@ pub fn drive(
     now: Micros,
     observe: &mut dyn FnMut(&Entry),
 ) -> Result<Ended, Diagnostic> {
-    run(engine, host, guests, Event::Started { now }, observe)
+    to_the_end(Drive::begin(now), engine, host, guests, observe)
 }
 
 /// Runs an engine that was restored from its journal on to its end. `guests` are those that it was restored with;
@@ -40,21 +40,88 @@ pub fn drive_resumed(
     now: Micros,
     observe: &mut dyn FnMut(&Entry),
 ) -> Result<Ended, Diagnostic> {
-    run(engine, host, guests, Event::Resumed { now }, observe)
+    to_the_end(Drive::resume(now), engine, host, guests, observe)
 }
 
-fn run(
+fn to_the_end(
+    mut drive: Drive,
     engine: &mut Engine,
     host: &mut dyn RunHost,
     guests: &mut dyn Guests,
-    first: Event,
     observe: &mut dyn FnMut(&Entry),
 ) -> Result<Ended, Diagnostic> {
-    let mut events = VecDeque::from([first]);
-    let (mut arrived, mut commands, mut outward) = (Vec::new(), Vec::new(), Vec::new());
-    let mut ended = None;
     loop {
-        while let Some(event) = events.pop_front() {
+        if let Step::Ended(ended) = drive.go_on(engine, host, guests, observe)? {
+            return Ok(ended);
+        }
+    }
+}
+
+/// How far [`Drive::go_on`] got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The run is over.
+    Ended(Ended),
+    /// Nothing has happened for a while. The run can be left as it is, without a thread, until its host has something
+    /// for it again, and then goes on.
+    Quiet,
+}
+
+/// The loop between two moments in which the run is quiet: what has happened and was not stepped yet.
+#[derive(Debug)]
+pub struct Drive {
+    events: VecDeque<Event>,
+}
+
+impl Drive {
+    /// A run begins.
+    pub fn begin(now: Micros) -> Self {
+        Self { events: VecDeque::from([Event::Started { now }]) }
+    }
+
+    /// A run that was restored from its journal goes on.
+    pub fn resume(now: Micros) -> Self {
+        Self { events: VecDeque::from([Event::Resumed { now }]) }
+    }
+
+    /// Goes on until the run is over or quiet; always with the same engine, host and guests.
+    ///
+    /// # Errors
+    /// As [`drive`]; the run does not go on after that.
+    pub fn go_on(
+        &mut self,
+        engine: &mut Engine,
+        host: &mut dyn RunHost,
+        guests: &mut dyn Guests,
+        observe: &mut dyn FnMut(&Entry),
+    ) -> Result<Step, Diagnostic> {
+        let (mut arrived, mut outward) = (Vec::new(), Vec::new());
+        loop {
+            let ended = self.step(engine, host, guests, observe, &mut outward)?;
+            host.submit(&mut outward)?;
+            if let Some(ended) = ended {
+                return Ok(Step::Ended(ended));
+            }
+            host.next(&mut arrived)?;
+            if arrived.is_empty() {
+                guests.rest();
+                return Ok(Step::Quiet);
+            }
+            self.events.extend(arrived.drain(..));
+        }
+    }
+
+    /// Steps everything that has happened.
+    fn step(
+        &mut self,
+        engine: &mut Engine,
+        host: &mut dyn RunHost,
+        guests: &mut dyn Guests,
+        observe: &mut dyn FnMut(&Entry),
+        outward: &mut Vec<Command>,
+    ) -> Result<Option<Ended>, Diagnostic> {
+        let (mut commands, mut ended) = (Vec::new(), None);
+        while let Some(event) = self.events.pop_front() {
             engine.step(event, &mut commands);
             // A turn's report goes before anything that arrived meanwhile: guests first.
             let mut reports = Vec::new();
@@ -69,7 +136,7 @@ fn run(
                     Command::Turn { guest, input } => {
                         // What may start now does not wait for a program to compute.
                         if outward.iter().any(|held| matches!(held, Command::Dispatch(_))) {
-                            host.submit(&mut outward)?;
+                            host.submit(outward)?;
                         }
                         let failed = |event: &Event| matches!(event, Event::Turned { guest: of, .. } if *of == guest);
                         if !reports.iter().any(failed) {
@@ -87,18 +154,10 @@ fn run(
                 }
             }
             for report in reports.into_iter().rev() {
-                events.push_front(report);
+                self.events.push_front(report);
             }
         }
-        host.submit(&mut outward)?;
-        if let Some(ended) = ended {
-            return Ok(ended);
-        }
-        host.next(&mut arrived)?;
-        if arrived.is_empty() {
-            guests.rest();
-        }
-        events.extend(arrived.drain(..));
+        Ok(ended)
     }
 }
 

@@ -45,7 +45,7 @@ mod times; // a task's time
 mod width; // how many requests a provider takes at once
 mod worktree; // a task's own git worktree
 
-pub use drive::{Ended, drive, drive_resumed};
+pub use drive::{Drive, Ended, Step, drive, drive_resumed};
 pub use engine::Engine;
 pub use forecast::{Miss, Verdict};
 pub use identity::{Identity, Part};

@@ -25,7 +25,7 @@ pub trait RunHost {
     fn now(&self) -> Micros;
 
     /// Waits until something happened and adds it to `events`. Adds nothing when the run has been quiet for long
-    /// enough that its guests may rest.
+    /// enough that it may rest; called again, it waits on.
     ///
     /// # Errors
     /// When the journal cannot be written.
@@ -73,4 +73,7 @@ pub trait Driver: Send + Sync {
 
     /// Ends all attempts, waiting a short while for their processes to go.
     fn shutdown(&self);
+
+    /// The run waits, and may do so for days: threads that serve nothing now are let go until the next dispatch.
+    fn rest(&self) {}
 }

@@ -257,6 +257,7 @@ impl Committer {
             answer(Err(error.clone()));
         }
         self.runs.clear();
+        self.counters.has_failed.store(true, Ordering::Relaxed);
         self.failure = Some(error);
     }
 

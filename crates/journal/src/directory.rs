@@ -3,7 +3,7 @@
 use crate::error::Error;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The database; SQLite puts `-wal` and `-shm` beside it.
@@ -81,4 +81,10 @@ pub(crate) fn prepare_database(directory: &Path) -> Result<(), Error> {
 /// The database's size in bytes; 0 when there is none.
 pub(crate) fn database_bytes(directory: &Path) -> u64 {
     std::fs::metadata(directory.join(DATABASE)).map_or(0, |found| found.len())
+}
+
+/// What tells the database's file from one that takes its place: device and inode; nothing when there is none.
+pub(crate) fn database_file(directory: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(directory.join(DATABASE)).ok()?;
+    Some((found.dev(), found.ino()))
 }

@@ -20,6 +20,7 @@ mod prune; // deleting runs by rules
 mod reader; // entries back, checked
 mod record; // checksum and chain of one record
 mod run; // the row that sums a run up
+mod share; // one open journal for all runs of a process
 mod stage; // what each message changes
 mod store;
 mod sweep; // deleting a piece at a time

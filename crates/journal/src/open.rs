@@ -93,7 +93,8 @@ impl Store {
     ) -> Self {
         let owners = Owners::new(&place, &options);
         let idle = Mutex::new(database.into_iter().collect());
-        Self(Arc::new(Shared { place, owners, options, idle, way, counters, loss }))
+        let file = directory::database_file(&place.directory).filter(|_| place.is_on_disk());
+        Self(Arc::new(Shared { place, owners, options, file, idle, way, counters, loss }))
     }
 
     /// Opens the journal to look at it, also while another process writes. Where there is none yet, the

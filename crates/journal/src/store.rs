@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub place: Place,
     pub owners: Owners,
     pub options: Options,
+    /// The database's file, if it has one.
+    pub file: Option<(u64, u64)>,
     /// Connections that read and are not on loan.
     pub idle: Mutex<Vec<Connection>>,
     pub way: Way,

@@ -12,7 +12,7 @@ use loopwright_protocol::{Entry, RunStart};
 use loopwright_types::RunId;
 use rusqlite::Connection;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 
@@ -149,6 +149,8 @@ pub(crate) struct Counters {
     pub commits: AtomicU64,
     pub entries: AtomicU64,
     pub checkpoints: AtomicU64,
+    /// Nothing is written any more.
+    pub has_failed: AtomicBool,
 }
 
 impl Counters {

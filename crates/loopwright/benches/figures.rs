@@ -4,13 +4,15 @@
 //! CPU is the process's user and system time around the run, preparation excluded; memory is the process's peak
 //! resident size, so each figure runs in a process of its own.
 
-use loopwright::protocol::Entry;
-use loopwright::types::{RunStatus, Settings};
-use loopwright::{Run, RunOptions, Unattended};
+use loopwright::journal::{Control, Store};
+use loopwright::protocol::{Entry, Json, PersonAnswer};
+use loopwright::types::{CallId, RunStatus, Settings};
+use loopwright::{Elsewhere, Run, RunOptions, Unattended};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 const FAN_OUT: &str = r#"
 const schema = { type: "object", properties: { ok: { type: "boolean" }, note: { type: "string", maxLength: 40 } }, required: ["ok", "note"], additionalProperties: false };
@@ -22,6 +24,12 @@ all.length
 const PENDING: &str = r#"
 const all = await Promise.all(Array.from({ length: args.n }, (_, n) => task({ description: `summarise file number ${n}` })));
 all.length
+"#;
+
+const WAITING: &str = r#"
+const items = Array.from({ length: 1000 }, (_, n) => ({ n, text: `item number ${n}` }));
+const yes = await approve("go on?");
+yes ? items.length : 0
 "#;
 
 /// User and system time of this process, ended threads included, in microseconds.
@@ -40,10 +48,16 @@ fn process_clock() -> (i64, i64) {
     (time.tv_sec, time.tv_nsec)
 }
 
-fn peak_mb() -> f64 {
+/// A number of `/proc/self/status`, in its unit there.
+fn status_of(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap_or(0.0) / 1024.0
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or(":0");
+    let digits = line.trim_matches(|c: char| !c.is_ascii_digit());
+    digits.parse().unwrap_or(0.0)
+}
+
+fn peak_mb() -> f64 {
+    status_of("VmHWM") / 1024.0
 }
 
 struct Measured {
@@ -53,9 +67,8 @@ struct Measured {
     entries: u64,
 }
 
-fn measure(program: &str, n: u64, settings: &[(&str, String)]) -> Measured {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let file = directory.path().join("program.ts");
+fn prepare(directory: &Path, program: &str, n: u64, settings: &[(&str, String)]) -> Run {
+    let file = directory.join("program.ts");
     std::fs::write(&file, program).expect("a file in it");
     let mut all = Settings::default();
     all.set("run.tasks_max", &(n + 1).to_string()).expect("in range");
@@ -66,15 +79,20 @@ fn measure(program: &str, n: u64, settings: &[(&str, String)]) -> Measured {
     let options = RunOptions {
         tables: Default::default(),
         program: file,
-        workspace: directory.path().to_owned(),
+        workspace: directory.to_owned(),
         args: Some(loopwright::protocol::Json::of(&json!({ "n": n }))),
         agents_dir: None,
         model: Some("mock".to_owned()),
         settings: all,
-        data_dir: directory.path().join("data"),
+        data_dir: directory.join("data"),
         cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-cache")),
     };
-    let run = Run::prepare(options).unwrap_or_else(|error| panic!("{error}"));
+    Run::prepare(options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn measure(program: &str, n: u64, settings: &[(&str, String)]) -> Measured {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let run = prepare(directory.path(), program, n, settings);
     let stats = run.journal_stats();
     let (cpu, wall) = (cpu_us(), Instant::now());
     let observer = Box::new(|_: &Entry| {});
@@ -132,6 +150,48 @@ fn steady(n: u64, cap: u64) -> Value {
     })
 }
 
+/// Runs that wait for a person, in one process: what each of them holds, and how soon all of them have gone on.
+fn waiting(n: u64) -> Value {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let settings = [("guest.rest_after_ms", "20".to_owned())];
+    let (tell, told) = channel();
+    let start = || {
+        let run = prepare(directory.path(), WAITING, 1, &settings);
+        let (id, tell) = (run.id().clone(), tell.clone());
+        let over = Box::new(move |ended| tell.send(ended).expect("somebody listens"));
+        run.start(Box::new(|_| {}), Arc::new(Elsewhere), over).expect("it starts");
+        id
+    };
+    let threads = |most: f64| {
+        while status_of("Threads") > most {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        status_of("Threads")
+    };
+    // The first one pays for what all share: the journal's thread and the guests' ticker.
+    let mut ids = vec![start()];
+    let alone = threads(3.0);
+    let before = status_of("RssAnon");
+    ids.extend((1..n).map(|_| start()));
+    let together = threads(alone);
+    let held = (status_of("RssAnon") - before) / (n as f64 - 1.0).max(1.0);
+    let store = Store::open(&directory.path().join("data")).expect("it opens");
+    let wall = Instant::now();
+    for id in &ids {
+        let yes = PersonAnswer::Given { call: CallId(0), value: Json::of(&true), said: None };
+        store.request(id, Control::Answer(Json::of(&yes))).expect("it is asked");
+    }
+    let asked = wall.elapsed();
+    for _ in &ids {
+        let report = told.recv().expect("each ends").expect("as it should");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.error);
+    }
+    json!({
+        "runs": n, "threads_with_one": alone, "threads_with_all": together, "kib_per_run": round(held),
+        "answered_s": round(asked.as_secs_f64()), "all_ended_s": round(wall.elapsed().as_secs_f64()),
+    })
+}
+
 fn round(figure: f64) -> f64 {
     (figure * 1000.0).round() / 1000.0
 }
@@ -158,6 +218,7 @@ fn figure(name: &str, short: bool) -> Value {
         "cpu_per_task_cap_1000" => fan_out(n(10_000, 500), 1000),
         "pending_memory" => pending(n(100_000, 1000)),
         "steady_cap_32" => steady(n(3200, 64), 32),
+        "waiting_runs" => waiting(n(1000, 20)),
         other => panic!("no figure is named `{other}`"),
     }
 }
@@ -175,6 +236,7 @@ fn main() {
         "cpu_per_task_cap_1000",
         "pending_memory",
         "steady_cap_32",
+        "waiting_runs",
     ];
     let mut all = serde_json::Map::new();
     all.insert("machine".to_owned(), machine());

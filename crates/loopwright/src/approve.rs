@@ -1,7 +1,6 @@
 //! Questions to people.
 
 use loopwright_protocol::{ApproveRequest, Json};
-use std::time::Duration;
 
 /// A person's answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,34 +11,29 @@ pub enum Answer {
     Absent,
 }
 
-/// Asks people. Called on a thread of its own, one question at a time unless it says otherwise.
+/// Asks people, one question at a time.
 pub trait Approver: Send + Sync {
     /// Asks and waits for the answer: `true` or `false`, or one of the request's choices. `cancelled` turns
-    /// true when the answer is no longer wanted.
+    /// true when the answer is no longer wanted. Called on a thread of its own.
     fn ask(&self, request: &ApproveRequest, cancelled: &dyn Fn() -> bool) -> Answer;
 
-    /// Whether several questions may be asked at a time.
-    fn at_once(&self) -> bool {
+    /// Whether answers come only from other processes: then [`Approver::ask`] is not called, all questions wait at
+    /// once, and none of them holds a thread.
+    fn is_elsewhere(&self) -> bool {
         false
     }
 }
-
-/// How often a question that nobody is asked here looks whether its answer is still wanted.
-const PERIOD: Duration = Duration::from_millis(250);
 
 /// Nobody is there, but somebody may answer from another process: the run goes on waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Elsewhere;
 
 impl Approver for Elsewhere {
-    fn ask(&self, _request: &ApproveRequest, cancelled: &dyn Fn() -> bool) -> Answer {
-        while !cancelled() {
-            std::thread::sleep(PERIOD);
-        }
+    fn ask(&self, _request: &ApproveRequest, _cancelled: &dyn Fn() -> bool) -> Answer {
         Answer::Absent
     }
 
-    fn at_once(&self) -> bool {
+    fn is_elsewhere(&self) -> bool {
         true
     }
 }

@@ -3,18 +3,26 @@
 use crate::approve::Approver;
 use crate::clock::Clock;
 use crate::host::{Inbox, LocalHost, Message};
+use crate::mail::{Mail, Sleeper, on_a_thread};
 use crate::prepare::Run;
 use crate::requests::Requests;
 use crate::services::Services;
 use crate::timers::Timers;
-use loopwright_engine::{Engine, drive, drive_resumed};
-use loopwright_host::Driver;
+use loopwright_engine::{Drive, Engine, Step};
+use loopwright_interpreter::Guests;
 use loopwright_protocol::{Entry, Event, Json, RunFinish};
 use loopwright_subagents::{Drivers, Signal};
 use loopwright_types::{Code, Diagnostic, RunId, RunStatus, Usage};
-use std::sync::mpsc::{Sender, channel};
+use std::collections::VecDeque;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Sees every journal entry as it is written.
+pub type Observer = Box<dyn FnMut(&Entry) + Send>;
+
+/// Told how a run ended, or why it stopped where it is.
+pub type WhenOver = Box<dyn FnOnce(Result<RunReport, Diagnostic>) + Send>;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +61,7 @@ impl RunReport {
 /// Asks a run to end; usable from any thread and signal task, before and after the run as well.
 #[derive(Clone)]
 pub struct Canceller {
-    pub(crate) sender: Sender<Message>,
+    pub(crate) mail: Arc<Mail>,
     pub(crate) clock: Clock,
     pub(crate) subagents: Arc<Drivers>,
 }
@@ -69,8 +77,7 @@ impl Canceller {
     /// Asks for the end: attempts are ended, what they used is recorded, the run ends as cancelled.
     pub fn cancel(&self) {
         let now = self.clock.now();
-        // A run that is over has dropped its inbox: there is nothing left to cancel.
-        let _ = self.sender.send(Message::Event(Event::CancelRequested { now }));
+        self.mail.send(Message::Event(Event::CancelRequested { now }));
     }
 }
 
@@ -81,26 +88,59 @@ impl Run {
     /// When the journal cannot be written: the run stops where it is, what was durable before is kept.
     pub fn execute(
         self,
-        mut observer: Box<dyn FnMut(&Entry) + Send>,
+        observer: Observer,
         approver: Arc<dyn Approver>,
     ) -> Result<RunReport, Diagnostic> {
-        let (clock, inbox, sender) = (self.clock, self.inbox, self.sender);
+        let (tell, told) = channel();
+        self.start(observer, approver, Box::new(move |ended| drop(tell.send(ended))))?;
+        // The run's thread has told of its panic itself.
+        told.recv().unwrap_or_else(|_| std::panic::resume_unwind(Box::new("the run panicked")))
+    }
+
+    /// Starts the run and returns; `over` is called on the run's thread when it has ended, and dropped uncalled if a
+    /// defect panics there.
+    ///
+    /// A run holds a thread while something happens in it. Waiting (on people, timers, a provider that is down, an
+    /// attempt that takes long) for `guest.rest_after_ms`, it gives up its thread and its guests' memory until there is
+    /// news, so that a process may have very many of them.
+    ///
+    /// # Errors
+    /// When the run cannot be recorded or no thread is to be had.
+    pub fn start(
+        self,
+        observer: Observer,
+        approver: Arc<dyn Approver>,
+        over: WhenOver,
+    ) -> Result<(), Diagnostic> {
+        let active = self.active(observer, approver, over)?;
+        on_a_thread(move || active.go_on()).map(drop).map_err(|error| no_thread(&error))
+    }
+
+    /// The run with everything it needs to go on.
+    fn active(
+        self,
+        observer: Observer,
+        approver: Arc<dyn Approver>,
+        over: WhenOver,
+    ) -> Result<Box<Active>, Diagnostic> {
+        let (clock, mail) = (self.clock, self.mail);
         let run = self.start.run.clone();
         let rest_after = self.start.settings.integer("guest.rest_after_ms");
-        let (writer, mut engine, requests, is_resumed) = match self.taken {
-            Some(taken) => (taken.writer, taken.engine, taken.requests, true),
+        let now = clock.now();
+        let (writer, engine, requests, drive) = match self.taken {
+            Some(taken) => (taken.writer, taken.engine, taken.requests, Drive::resume(now)),
             None => {
-                let writer = self.store.create(&self.start, synced(&sender, clock, &self.recorded));
+                let writer = self.store.create(&self.start, synced(&mail, clock, &self.recorded));
                 let writer = writer.map_err(|error| error.diagnostic())?;
                 let mut engine = Engine::new(self.start, loopwright_interpreter::GAS_PER_MS);
                 if let Some(past) = self.past {
                     engine = engine.with_past(past);
                 }
-                (writer, engine, Requests::default(), false)
+                (writer, engine, Requests::default(), Drive::begin(now))
             }
         };
-        let asked = sender.clone();
-        writer.listen(Box::new(move |request| drop(asked.send(Message::Asked(request)))));
+        let asked = Arc::clone(&mail);
+        writer.listen(Box::new(move |request| asked.send(Message::Asked(request))));
         let services = Services::new(
             self.subagents,
             self.models,
@@ -109,12 +149,12 @@ impl Run {
             approver,
             self.workspace,
         );
-        let driver: Arc<dyn Driver> = Arc::new(services);
-        let mut host = LocalHost {
+        let host = LocalHost {
             writer,
-            inbox,
-            reporter: Arc::new(Inbox { sender, clock }),
-            driver: Arc::clone(&driver),
+            reporter: Arc::new(Inbox { mail: Arc::clone(&mail), clock }),
+            mail,
+            taken: VecDeque::new(),
+            driver: Arc::new(services),
             clock,
             timers: Timers::default(),
             under_way: 0,
@@ -125,41 +165,88 @@ impl Run {
             requests,
             told: Vec::new(),
         };
-        let mut guests = self.guests;
-        let (ended, mut host, finish) = on_own_thread(move || {
-            let mut finish: Option<Box<RunFinish>> = None;
-            let mut observe = |entry: &Entry| {
-                if let Entry::RunFinished(last) = entry {
-                    finish = Some(last.clone());
-                }
-                observer(entry);
-            };
-            let now = clock.now();
-            let drive = if is_resumed { drive_resumed } else { drive };
-            let ended = drive(&mut engine, &mut host, &mut guests, now, &mut observe);
-            (ended, host, finish)
-        })?;
-        driver.shutdown();
-        ended?;
-        host.acknowledge();
-        host.writer.close().map_err(|error| error.diagnostic())?;
-        let finish = finish.ok_or_else(|| {
-            Diagnostic::new(Code::JOURNAL_FAILED, "the run ended without its last entry")
-        })?;
-        Ok(RunReport::of(run, *finish))
+        Ok(Box::new(Active {
+            run,
+            drive,
+            engine,
+            host,
+            guests: self.guests,
+            observer,
+            finish: None,
+            over,
+        }))
     }
 }
 
-/// Runs the loop on a thread whose stack guests may recurse on: a hop for each run instead of one for each turn,
-/// and a run that waits for days takes no thread from others.
+/// A run that is executed by this process.
+struct Active {
+    run: RunId,
+    drive: Drive,
+    engine: Engine,
+    host: LocalHost,
+    guests: Guests,
+    observer: Observer,
+    /// Its last entry, once there is one.
+    finish: Option<Box<RunFinish>>,
+    over: WhenOver,
+}
+
+impl Sleeper for Active {
+    fn go_on(mut self: Box<Self>) {
+        loop {
+            let (finish, observer) = (&mut self.finish, &mut self.observer);
+            let mut observe = |entry: &Entry| {
+                if let Entry::RunFinished(last) = entry {
+                    *finish = Some(last.clone());
+                }
+                observer(entry);
+            };
+            let (engine, host, guests) = (&mut self.engine, &mut self.host, &mut self.guests);
+            match self.drive.go_on(engine, host, guests, &mut observe) {
+                Ok(Step::Quiet) => {}
+                Ok(Step::Ended(_)) => return self.end(Ok(())),
+                Err(error) => return self.end(Err(error)),
+            }
+            self.host.driver.rest();
+            let (mail, due) = (Arc::clone(&self.host.mail), self.host.due());
+            let clock = self.host.clock;
+            match mail.sleep(self, due, clock) {
+                None => return,
+                Some(awake) => self = awake,
+            }
+        }
+    }
+}
+
+impl Active {
+    fn end(self: Box<Self>, ended: Result<(), Diagnostic>) {
+        let Self { run, mut host, observer, finish, over, engine, guests, .. } = *self;
+        host.driver.shutdown();
+        host.mail.close();
+        host.acknowledge();
+        let closed = host.writer.close().map_err(|error| error.diagnostic());
+        let ended = ended.and(closed).and_then(|()| {
+            let finish = finish.ok_or_else(|| {
+                Diagnostic::new(Code::JOURNAL_FAILED, "the run ended without its last entry")
+            })?;
+            Ok(RunReport::of(run, *finish))
+        });
+        // Everything that the run holds goes before whoever waits for its end goes on.
+        drop((engine, guests, observer, host.driver, host.reporter));
+        over(ended);
+    }
+}
+
+fn no_thread(error: &std::io::Error) -> Diagnostic {
+    Diagnostic::new(Code::SANDBOX_SETUP, format!("cannot start a thread for the run: {error}"))
+}
+
+/// Runs a loop on a thread whose stack guests may recurse on, and waits for it: a hop for each run instead of one for
+/// each turn.
 pub(crate) fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Diagnostic> {
-    let thread = std::thread::Builder::new().name("run".to_owned());
-    let thread = thread.stack_size(loopwright_interpreter::STACK_BYTES);
-    let running = thread.spawn(work).map_err(|error| {
-        Diagnostic::new(Code::SANDBOX_SETUP, format!("cannot start a thread for the run: {error}"))
-    })?;
+    let running = on_a_thread(work).map_err(|error| no_thread(&error))?;
     Ok(running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
@@ -168,26 +255,20 @@ pub(crate) type WhenRecorded = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
 /// Tells the run's inbox what is durable.
 pub(crate) fn synced(
-    sender: &Sender<Message>,
+    mail: &Arc<Mail>,
     clock: Clock,
     recorded: &WhenRecorded,
 ) -> loopwright_journal::Synced {
-    let (sender, recorded) = (sender.clone(), Arc::clone(recorded));
+    let (mail, recorded) = (Arc::clone(mail), Arc::clone(recorded));
     Box::new(move |durable: Result<u64, loopwright_journal::Error>| {
         if durable.is_ok()
             && let Some(recorded) = recorded.lock().unwrap_or_else(PoisonError::into_inner).take()
         {
             recorded();
         }
-        let message = match durable {
+        mail.send(match durable {
             Ok(count) => Message::Event(Event::Synced { count, now: clock.now() }),
             Err(error) => Message::JournalFailed(error.diagnostic()),
-        };
-        let _ = sender.send(message);
+        });
     })
-}
-
-/// The sending and receiving ends of a run's inbox.
-pub(crate) fn inbox() -> (Sender<Message>, std::sync::mpsc::Receiver<Message>) {
-    channel()
 }

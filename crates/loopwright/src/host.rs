@@ -2,14 +2,15 @@
 //! completions; it becomes durable as the engine appends them.
 
 use crate::clock::Clock;
+use crate::mail::Mail;
 use crate::requests::Requests;
 use crate::timers::Timers;
 use loopwright_host::{Driver, Reporter, RunHost};
 use loopwright_journal::{Request, Writer};
 use loopwright_protocol::{Command, Dispatch, Entry, Event, Outcome, Progress, Work};
 use loopwright_types::{Attempt, CallId, Diagnostic, Micros, Usage};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 /// What follows from the ends of attempts waits this long for the next end before it goes to the disk, so that
@@ -30,7 +31,7 @@ pub(crate) enum Message {
 
 /// Sends attempts' reports to the run's inbox.
 pub(crate) struct Inbox {
-    pub sender: Sender<Message>,
+    pub mail: Arc<Mail>,
     pub clock: Clock,
 }
 
@@ -38,21 +39,22 @@ impl Reporter for Inbox {
     fn ended(&self, call: CallId, attempt: Attempt, outcome: Outcome, usage: Usage) {
         let now = self.clock.now();
         let event = Event::Ended { call, attempt, outcome, usage, now };
-        // A run that is over has dropped its inbox: nobody wants the report any more.
-        let _ = self.sender.send(Message::Event(event));
+        self.mail.send(Message::Event(event));
     }
 
     fn progressed(&self, call: CallId, attempt: Attempt, progress: Progress) {
         let now = self.clock.now();
         let event = Event::Progressed { call, attempt, progress, now };
-        let _ = self.sender.send(Message::Event(event));
+        self.mail.send(Message::Event(event));
     }
 }
 
 /// Carries out one run's commands on this machine.
 pub(crate) struct LocalHost {
     pub writer: Writer,
-    pub inbox: Receiver<Message>,
+    pub mail: Arc<Mail>,
+    /// Messages that were taken from it and not looked at yet.
+    pub taken: VecDeque<Message>,
     pub reporter: Arc<dyn Reporter>,
     pub driver: Arc<dyn Driver>,
     pub clock: Clock,
@@ -62,9 +64,9 @@ pub(crate) struct LocalHost {
     /// Entries not handed to the writer yet, and since when they wait.
     pub gathered: Vec<Entry>,
     pub gathering: Option<Instant>,
-    /// Quiet for this long, the run's guests may rest; …
+    /// Quiet for this long, the run may rest; …
     pub rest_after: Duration,
-    /// … until when they may not: absent once they have been told.
+    /// … until when it may not: absent before anything has happened.
     pub quiet_at: Option<Instant>,
     /// What other processes ask.
     pub requests: Requests,
@@ -131,6 +133,11 @@ impl LocalHost {
         }
     }
 
+    /// When the run has something to do although nobody tells it anything.
+    pub fn due(&mut self) -> Option<Micros> {
+        self.timers.next()
+    }
+
     /// How much longer gathered entries may wait; flushes those that may not.
     fn patience(&mut self) -> Option<Duration> {
         let since = self.gathering?;
@@ -177,7 +184,8 @@ impl RunHost for LocalHost {
             while let Some(timer) = self.timers.pop(now) {
                 events.push(Event::Due { timer, now });
             }
-            while let Ok(message) = self.inbox.try_recv() {
+            self.mail.take_now(&mut self.taken);
+            while let Some(message) = self.taken.pop_front() {
                 self.take(message, events)?;
             }
             if !events.is_empty() {
@@ -188,21 +196,15 @@ impl RunHost for LocalHost {
             let due = self.timers.next().map(|at| Duration::from_micros(at.since(now).0));
             let quiet = self.quiet_at.map(|at| at.saturating_duration_since(Instant::now()));
             if quiet.is_some_and(|left| left.is_zero()) {
-                self.quiet_at = None;
+                // Asked again, it waits on: a message that comes to nothing does not keep the run awake for ever.
+                self.quiet_at = Some(Instant::now() + self.rest_after);
+                self.flush();
                 return Ok(());
             }
             let wait = patience.into_iter().chain(due).chain(quiet).min();
-            let waited = match wait {
-                Some(wait) => self.inbox.recv_timeout(wait),
-                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match waited {
-                Ok(message) => self.take(message, events)?,
-                Err(RecvTimeoutError::Timeout) if patience == wait => self.flush(),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    unreachable!("the host itself holds a sender through its reporter")
-                }
+            self.mail.take(wait, &mut self.taken);
+            if self.taken.is_empty() && patience.is_some() && patience == wait {
+                self.flush();
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::clock::{self, Clock};
 use crate::execute::{Canceller, WhenRecorded};
-use crate::host::Message;
+use crate::mail::Mail;
 use crate::options::RunOptions;
 use crate::resume::Taken;
 use crate::toolbox::Toolbox;
@@ -16,8 +16,7 @@ use loopwright_subagents::{Definition, Drivers, LoadOptions, Registry, Runner};
 use loopwright_types::{Code, Diagnostic, Digest, Effects, Position, RunId, Settings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The model that the mock driver plays.
 const MOCK: &str = "mock";
@@ -59,8 +58,7 @@ pub struct Run {
     /// A recorded run whose outcomes are taken over.
     pub(crate) past: Option<loopwright_engine::Recorded>,
     pub(crate) clock: Clock,
-    pub(crate) sender: Sender<Message>,
-    pub(crate) inbox: Receiver<Message>,
+    pub(crate) mail: Arc<Mail>,
     pub(crate) warnings: Vec<Diagnostic>,
     /// A run that goes on.
     pub(crate) taken: Option<Box<Taken>>,
@@ -115,8 +113,8 @@ impl Run {
         }
         let models = pinned(&providers, &registry, model.as_deref())?;
         let interpreter = open_interpreter(options.cache_dir)?;
-        let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
-            .map_err(|error| error.diagnostic())?;
+        let store =
+            Store::open_shared(&options.data_dir, &settings).map_err(|error| error.diagnostic())?;
         let clock = Clock::start();
         let now = clock.now();
         let run = clock::run_id(now);
@@ -143,7 +141,7 @@ impl Run {
         let servers = tools.servers_for_agents();
         let subagents = Drivers::new(&registry, &start.settings, &workspace, servers);
         let driver = ModelDriver::new(providers.clone(), &start.settings);
-        let (sender, inbox) = crate::execute::inbox();
+        let mail = Mail::new();
         Ok(Self {
             start,
             store,
@@ -156,8 +154,7 @@ impl Run {
             guests,
             past: None,
             clock,
-            sender,
-            inbox,
+            mail,
             warnings,
             taken: None,
             recorded: WhenRecorded::default(),
@@ -210,7 +207,7 @@ impl Run {
     /// Asks this run to end, from any thread.
     pub fn canceller(&self) -> Canceller {
         Canceller {
-            sender: self.sender.clone(),
+            mail: Arc::clone(&self.mail),
             clock: self.clock,
             subagents: Arc::clone(&self.subagents),
         }
@@ -225,10 +222,19 @@ fn asked_model(given: Option<String>, settings: &Settings) -> (Option<String>, O
     (over, model)
 }
 
-/// The sandbox; compiled guests are kept in this directory.
+/// The sandbox; compiled guests are kept in this directory. All runs of a process have one.
 pub(crate) fn open_interpreter(cache_dir: Option<PathBuf>) -> Result<Interpreter, Diagnostic> {
-    let options = loopwright_interpreter::Options { cache_dir, ..Default::default() };
-    Interpreter::new(options).map_err(|error| error.diagnostic())
+    static OPEN: Mutex<Option<(Option<PathBuf>, Interpreter)>> = Mutex::new(None);
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    match open.as_ref() {
+        Some((kept_in, interpreter)) if *kept_in == cache_dir => return Ok(interpreter.clone()),
+        _ => {}
+    }
+    let options =
+        loopwright_interpreter::Options { cache_dir: cache_dir.clone(), ..Default::default() };
+    let interpreter = Interpreter::new(options).map_err(|error| error.diagnostic())?;
+    *open = Some((cache_dir, interpreter.clone()));
+    Ok(interpreter)
 }
 
 /// The seed that the settings name, else a drawn one.

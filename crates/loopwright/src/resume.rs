@@ -2,12 +2,13 @@
 
 use crate::clock::Clock;
 use crate::execute::{WhenRecorded, synced};
+use crate::mail::Mail;
 use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
 use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
 use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
-use loopwright_journal::{Error, Options, RunRow, Store, Writer};
+use loopwright_journal::{Error, RunRow, Store, Writer};
 use loopwright_protocol::{Entry, RunStart, Subagent};
 use loopwright_providers::ModelDriver;
 use loopwright_subagents::{Drivers, Orphan, Registry, end_orphans};
@@ -94,18 +95,18 @@ impl Run {
             return Err(first.clone().into());
         }
         warnings.append(&mut gone);
-        let (sender, inbox) = crate::execute::inbox();
+        let mail = Mail::new();
         let (clock, recorded) = (Clock::start(), WhenRecorded::default());
         let guests =
             Guests::new(interpreter.clone(), settings).resting_in(options.data_dir.clone());
         // A fork that goes on still takes over what the old run has, if that is still there.
         let past = start.from.as_ref().and_then(|from| crate::fork::past_of(&store, from));
         let reading = Reading { store, run: row.id.clone() };
-        let store = Store::open_as(&options.data_dir, Options::of(settings));
+        let store = Store::open_shared(&options.data_dir, settings);
         let store = store.map_err(|error| error.diagnostic())?;
         let took = Took {
             store: store.clone(),
-            synced: synced(&sender, clock, &recorded),
+            synced: synced(&mail, clock, &recorded),
             is_over: row.status == RunStatus::Failed,
             tokens: options.tokens,
             usd_micros: options.usd_micros,
@@ -130,8 +131,7 @@ impl Run {
             guests,
             past: None,
             clock,
-            sender,
-            inbox,
+            mail,
             warnings,
             taken: Some(Box::new(taken)),
             recorded,

@@ -1,7 +1,8 @@
 //! What serves a run's dispatches: subagents by their own drivers; tools, saved programs and questions to people
-//! on threads of this driver, because all of them block.
+//! on threads of this driver, because all of them block. A question that nobody is asked here needs none.
 
 use crate::approve::{Answer, Approver};
+use crate::pool::Pool;
 use crate::toolbox::{ToolCall, Toolbox, refusal};
 use loopwright_host::{Driver, Reporter};
 use loopwright_protocol::{Dispatch, Json, Outcome, Progress, Work};
@@ -11,14 +12,9 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Threads for tools: they wait for disks, not for cores.
-const TOOL_THREADS: usize = 4;
-
 type Key = (CallId, Attempt);
-type Job = Box<dyn FnOnce() + Send>;
 
 /// All drivers of one run behind one.
 pub(crate) struct Services {
@@ -29,8 +25,10 @@ pub(crate) struct Services {
     approver: Arc<dyn Approver>,
     asking: Arc<Mutex<()>>,
     workspace: PathBuf,
-    jobs: Sender<Job>,
+    pool: Pool,
     under_way: Arc<Mutex<HashMap<Key, Arc<AtomicBool>>>>,
+    /// Questions whose answers come from elsewhere.
+    asked: Mutex<HashMap<Key, Arc<dyn Reporter>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,7 +37,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Services {
-    /// Starts the tool threads; they end when this is dropped.
+    /// Starts nothing before it is needed.
     pub fn new(
         subagents: Arc<dyn Driver>,
         models: ModelDriver,
@@ -48,14 +46,6 @@ impl Services {
         approver: Arc<dyn Approver>,
         workspace: PathBuf,
     ) -> Self {
-        let (jobs, queue) = channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..TOOL_THREADS {
-            let queue = Arc::clone(&queue);
-            let thread = std::thread::Builder::new().name(format!("tool-{number}"));
-            // Without one the jobs wait for the others; without any the queue has no reader, which `run` reports.
-            let _ = thread.spawn(move || serve(&queue));
-        }
         Self {
             subagents,
             models,
@@ -64,8 +54,9 @@ impl Services {
             approver,
             asking: Arc::default(),
             workspace,
-            jobs,
+            pool: Pool::default(),
             under_way: Arc::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -92,7 +83,7 @@ impl Services {
         let taken = if own_thread {
             std::thread::Builder::new().name("question".to_owned()).spawn(job).is_ok()
         } else {
-            self.jobs.send(Box::new(job)).is_ok()
+            self.pool.run(Box::new(job)).is_ok()
         };
         if !taken {
             locked(&self.under_way).remove(&key);
@@ -113,16 +104,6 @@ fn failed(why: &str) -> Outcome {
         Code::TOOL_FAILED,
         format!("the call failed: {why}"),
     ))
-}
-
-fn serve(queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = locked(queue).recv();
-        match job {
-            Ok(job) => job(),
-            Err(_) => return,
-        }
-    }
 }
 
 impl Driver for Services {
@@ -156,16 +137,16 @@ impl Driver for Services {
                 let workspace = self.workspace.clone();
                 self.run(key, &reporter, false, move |_| load_program(&workspace, &name));
             }
+            Work::Approve(_) if self.approver.is_elsewhere() => {
+                locked(&self.asked).insert(key, reporter);
+            }
             Work::Approve(request) => {
                 let (approver, asking) = (Arc::clone(&self.approver), Arc::clone(&self.asking));
                 self.run(key, &reporter, true, move |cancelled| {
-                    let _one_at_a_time = (!approver.at_once()).then(|| locked(&asking));
+                    let _one_at_a_time = locked(&asking);
                     match approver.ask(&request, cancelled) {
                         Answer::Given(answer) => Outcome::Done(answer),
-                        Answer::Absent => {
-                            let message = "nobody is there to approve";
-                            Outcome::Failed(Failure::new(Reason::Policy, Code::PARKED, message))
-                        }
+                        Answer::Absent => nobody(),
                     }
                 });
             }
@@ -173,6 +154,10 @@ impl Driver for Services {
     }
 
     fn cancel(&self, call: CallId, attempt: Attempt) {
+        let asked = locked(&self.asked).remove(&(call, attempt));
+        if let Some(reporter) = asked {
+            return reporter.ended(call, attempt, nobody(), Usage::default());
+        }
         match locked(&self.under_way).get(&(call, attempt)) {
             Some(cancelled) => cancelled.store(true, Ordering::Relaxed),
             None => {
@@ -186,10 +171,25 @@ impl Driver for Services {
         for cancelled in locked(&self.under_way).values() {
             cancelled.store(true, Ordering::Relaxed);
         }
+        let asked = std::mem::take(&mut *locked(&self.asked));
+        for ((call, attempt), reporter) in asked {
+            reporter.ended(call, attempt, nobody(), Usage::default());
+        }
         self.models.shutdown();
         self.subagents.shutdown();
         self.tools.shutdown();
     }
+
+    fn rest(&self) {
+        self.models.rest();
+        self.subagents.rest();
+    }
+}
+
+/// The end of a question that nobody answered.
+fn nobody() -> Outcome {
+    let message = "nobody is there to approve";
+    Outcome::Failed(Failure::new(Reason::Policy, Code::PARKED, message))
 }
 
 /// Passes lines on as an attempt's progress.
@@ -240,6 +240,7 @@ mod tests {
     use crate::approve::Unattended;
     use loopwright_protocol::{ApproveRequest, Progress};
     use loopwright_types::{RunId, Settings};
+    use std::sync::mpsc::{Sender, channel};
 
     struct Ends(Sender<Outcome>);
 

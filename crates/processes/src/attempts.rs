@@ -133,6 +133,20 @@ impl Attempts {
         }
     }
 
+    /// Lets the thread go, and the guard of its processes, if no attempt is under way; the next one starts them again.
+    pub fn rest(&self) {
+        let mut state = self.shared.lock();
+        if !state.under_way.is_empty() {
+            return;
+        }
+        let (worker, guard) = (state.worker.take(), std::mem::take(&mut state.guard));
+        drop(state);
+        drop(guard);
+        if let Some(worker) = worker {
+            worker.stop.notify_one();
+        }
+    }
+
     /// Ends all attempts and waits until they are gone, within its patience.
     pub fn shutdown(&self) {
         let mut state = self.shared.lock();

@@ -124,6 +124,16 @@ impl Driver for ModelDriver {
         let thread = thread.filter(|it| it.thread().id() != std::thread::current().id());
         thread.map(JoinHandle::join);
     }
+
+    fn rest(&self) {
+        let mut state = lock(&self.state);
+        if lock(&self.shared.running).is_empty() {
+            // Without a sender the thread ends; the next request starts another, with connections of its own.
+            state.sender = None;
+            state.thread = None;
+            self.shared.around.clients.forget();
+        }
+    }
 }
 
 impl Drop for ModelDriver {

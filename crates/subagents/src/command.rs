@@ -77,6 +77,11 @@ impl CommandDriver {
         self.attempts.signal_all(signal);
     }
 
+    /// Lets its thread go if no command is under way.
+    pub(crate) fn rest(&self) {
+        self.attempts.rest();
+    }
+
     /// Ends all attempts and waits until they are gone, a few seconds at most.
     pub(crate) fn shutdown(&self) {
         self.attempts.shutdown();

@@ -87,6 +87,12 @@ impl Driver for Drivers {
         self.acp.shutdown();
         self.command.shutdown();
     }
+
+    fn rest(&self) {
+        self.mock.rest();
+        self.acp.rest();
+        self.command.rest();
+    }
 }
 
 /// The agent of a definition.

@@ -87,7 +87,7 @@ settings! {
     "guest.cpu_ms" integer(1, 600_000), "2000", "Computing allowed between two waits. Counted in deterministic gas, so the same program stops at the same place on every machine.";
     "guest.memory_mb" integer(4, 4000), "64", "Heap of one guest in MiB.";
     "guest.output_bytes_max" integer(1024, 1 << 30), "33554432", "Bytes a guest may write in one turn, calls and log lines together; at most a quarter of `guest.memory_mb`.";
-    "guest.rest_after_ms" integer(1, 86_400_000), "30000", "When nothing has happened in a run for this long, its guests are snapshotted to a file and dropped, and brought back for their next turn.";
+    "guest.rest_after_ms" integer(1, 86_400_000), "30000", "When nothing has happened in a run for this long, it gives up its threads, and its guests are snapshotted to a file and dropped, and brought back for their next turn.";
     "guest.safety_ms" integer(100, 3_600_000), "20000", "Wall-clock time after which a turn that does not answer is stopped from outside. Never an outcome a program can observe.";
     "guest.value_bytes_max" integer(256, 1 << 28), "1000000", "Size of one JSON value that crosses between program and host.";
     "guest.value_depth_max" integer(4, 512), "128", "Nesting depth of one JSON value that crosses between program and host.";

@@ -11,6 +11,8 @@ pub struct Bench {
     directory: tempfile::TempDir,
     pub settings: Settings,
     pub model: Option<String>,
+    /// The settings file's tables of providers and models.
+    pub tables: String,
     pub args: Option<Json>,
 }
 
@@ -40,7 +42,13 @@ impl Bench {
         settings.set("task.backoff_ms", "1").unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("workspace")).unwrap();
-        Self { directory, settings, model: Some("mock".to_owned()), args: None }
+        Self {
+            directory,
+            settings,
+            model: Some("mock".to_owned()),
+            tables: String::new(),
+            args: None,
+        }
     }
 
     pub fn set(mut self, name: &str, value: &str) -> Self {
@@ -71,7 +79,7 @@ impl Bench {
     /// A run of a program that is there.
     pub fn prepare(&self, program: &Path, workspace: &Path, agents: Option<PathBuf>) -> Run {
         let options = RunOptions {
-            tables: Default::default(),
+            tables: self.tables.parse().unwrap(),
             program: program.to_owned(),
             workspace: workspace.to_owned(),
             args: self.args.clone(),

@@ -6,27 +6,36 @@ use crate::key::{KeyReference, Secret, Variables};
 use loopwright_types::{Code, Diagnostic, Failure, FailureClass, Reason};
 use reqwest::Client;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Clients, made when they are first needed: making one may read the system's certificates.
 #[derive(Default)]
-pub(crate) struct Clients {
+pub(crate) struct Clients(Mutex<Arc<Made>>);
+
+#[derive(Default)]
+struct Made {
     far: OnceLock<Result<Client, String>>,
     near: OnceLock<Result<Client, String>>,
     near_encrypted: OnceLock<Result<Client, String>>,
 }
 
 impl Clients {
+    /// Forgets them: their connections end with the runtime that they were made in.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
     /// The client for a provider. This machine's own servers are never asked through a proxy.
-    pub(super) fn of(&self, provider: &Provider, bounds: &Bounds) -> Result<&Client, Failure> {
+    pub(super) fn of(&self, provider: &Provider, bounds: &Bounds) -> Result<Client, Failure> {
+        let made = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let is_encrypted = provider.base_url.scheme() == "https";
         let (place, is_near) = match (provider.is_loopback(), is_encrypted) {
-            (false, _) => (&self.far, false),
-            (true, true) => (&self.near_encrypted, true),
-            (true, false) => (&self.near, true),
+            (false, _) => (&made.far, false),
+            (true, true) => (&made.near_encrypted, true),
+            (true, false) => (&made.near, true),
         };
         let made = place.get_or_init(|| make(is_near, is_encrypted, bounds));
-        made.as_ref().map_err(|cause| {
+        made.clone().map_err(|cause| {
             let message = format!("{} cannot be asked: {cause}", provider.shown());
             Failure::new(Reason::Provider, Code::PROVIDER_UNREACHABLE, message)
                 .class(FailureClass::Never)

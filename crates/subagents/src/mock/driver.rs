@@ -102,6 +102,16 @@ impl MockDriver {
         }
     }
 
+    /// Lets the thread go if no answer waits for its time.
+    pub(crate) fn rest(&self) {
+        let mut state = lock(&self.shared.state);
+        if state.waiting.is_empty() {
+            state.due.clear();
+            state.thread = None;
+            self.shared.changed.notify_all();
+        }
+    }
+
     /// Ends all attempts at once.
     pub(crate) fn shutdown(&self) {
         let mut state = lock(&self.shared.state);
@@ -127,11 +137,13 @@ impl Drop for MockDriver {
 }
 
 impl Shared {
-    /// Reports answers when they are due, until the driver shuts down.
+    /// Reports answers when they are due, until the driver shuts down or rests.
     fn serve(&self) {
         let mut ready = Vec::new();
+        let own = std::thread::current().id();
         let mut state = lock(&self.state);
-        while !state.is_shut_down {
+        // It takes its own handle's place under the same lock: without one, or with another's, it was let go.
+        while state.thread.as_ref().is_some_and(|it| it.thread().id() == own) {
             let now = Instant::now();
             while let Some(Reverse((due, number, key))) = state.due.peek().copied() {
                 if due > now {
