@@ -91,6 +91,10 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
     let fail = |error| Error::from_sqlite(&place.directory, &error);
     database.busy_timeout(WAIT_SHORT).map_err(fail)?;
     let new = is_new(database, place)?;
+    if !new {
+        // Before anything is set: what is not ours, or of another version, stays as it is.
+        check_identity(database, place)?;
+    }
     if new {
         database.pragma_update(None, "page_size", PAGE_BYTES).map_err(fail)?;
     }
@@ -118,8 +122,9 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
             make_tables(&transaction).map_err(fail)?;
         }
         transaction.commit().map_err(fail)?;
+        check_identity(database, place)?;
     }
-    check_identity(database, place)
+    Ok(())
 }
 
 /// Switches the log on; returns the mode that SQLite is in then.
