@@ -32,7 +32,8 @@ pub struct ResumeOptions {
     pub tokens: Option<u64>,
     /// The operator's ceiling on millionths of a US dollar from here on; 0 is none, absent leaves it.
     pub usd_micros: Option<u64>,
-    /// Whether it goes on without subagents and tools that are gone: work that is left for them fails for good.
+    /// Whether it goes on without subagents and tools that are gone: work that is left for them fails for good. A fork
+    /// also goes on without the run that it was forked from: what is left is done again.
     pub allow_missing: bool,
 }
 
@@ -98,8 +99,17 @@ impl Run {
         let (clock, recorded) = (Clock::start(), WhenRecorded::default());
         let guests =
             Guests::new(interpreter.clone(), settings).resting_in(options.data_dir.clone());
-        // A fork that goes on still takes over what the old run has, if that is still there.
-        let past = start.from.as_ref().and_then(|from| crate::fork::past_of(&store, from));
+        // A fork that goes on still takes over what the old run has.
+        let past = start.from.as_ref().map(|from| crate::fork::past_of(&store, from));
+        let past = match past {
+            Some(Err(error)) if options.allow_missing => {
+                warnings.push(error);
+                None
+            }
+            Some(Err(error)) => return Err(error.into()),
+            Some(Ok(past)) => Some(past),
+            None => None,
+        };
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_as(&options.data_dir, Options::of(settings));
         let store = store.map_err(|error| error.diagnostic())?;
@@ -174,7 +184,7 @@ pub(crate) fn live(row: &RunRow) -> Diagnostic {
         format!("run `{}` is being executed by process {} since {since} UTC", row.id, owner.pid);
     let run = &row.id;
     let hint = format!(
-        "`loopwright wait {run}` waits for its end; `loopwright pause {run}` or `cancel {run}` stops it there"
+        "`loopwright wait {run}` waits for its end; `loopwright pause {run}` or `loopwright cancel {run}` stops it there"
     );
     Diagnostic::new(told.code, message).hint(hint)
 }
@@ -279,7 +289,7 @@ fn take(reading: &Reading, took: Took, mut guests: Guests) -> Result<(Guests, Ta
     let mut count = 0;
     let feed = |resume: &mut Resume<'_>, count: &mut u64| {
         for entry in reading.store.read_from(run, *count).map_err(told)? {
-            let (_, entry) = entry.map_err(|error| damaged(&error, run))?;
+            let (_, entry) = entry.map_err(told)?;
             resume.entry(entry).map_err(|error| refused(&error, run))?;
             *count += 1;
         }
@@ -311,17 +321,6 @@ fn take(reading: &Reading, took: Took, mut guests: Guests) -> Result<(Guests, Ta
     Ok((guests, Taken { writer, engine, requests }))
 }
 
-/// A record that ends in damage: what is before it is not lost.
-fn damaged(error: &Error, run: &RunId) -> Diagnostic {
-    let told = error.diagnostic();
-    if !error.is_damage() {
-        return told;
-    }
-    told.hint(format!(
-        "`loopwright show {run}` shows what is before it; restore the data directory from a backup to go on"
-    ))
-}
-
 fn refused(error: &ResumeError, run: &RunId) -> Diagnostic {
     let told = error.diagnostic();
     if told.code != Code::JOURNAL_MISMATCH {
@@ -347,7 +346,7 @@ pub fn doubts(
     crate::execute::on_own_thread(move || {
         let mut resume = Resume::new(&mut guests, GAS_PER_MS);
         for entry in store.read(&run).map_err(|error| error.diagnostic())? {
-            let (_, entry) = entry.map_err(|error| damaged(&error, &run))?;
+            let (_, entry) = entry.map_err(|error| error.diagnostic())?;
             resume.entry(entry).map_err(|error| refused(&error, &run))?;
         }
         Ok(resume.doubts())
