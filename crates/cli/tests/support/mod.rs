@@ -116,3 +116,20 @@ impl Ended {
         self.out.lines().map(read).collect()
     }
 }
+
+/// CRC-32 as journal and exports have it, a bit at a time.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+    let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| step(sum));
+    !bytes.iter().fold(!0, byte)
+}
+
+/// Whether a test may mount file systems; says why not.
+pub fn can_mount() -> bool {
+    let script = "unshare -m sh -c 'mount -t tmpfs -o size=1m tmpfs /tmp' 2>&1";
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    if !output.status.success() {
+        println!("skipped: cannot mount here: {}", String::from_utf8_lossy(&output.stdout).trim());
+    }
+    output.status.success()
+}
