@@ -16,6 +16,7 @@ mod modules; // program text with what it imports
 mod options; // what a run is asked to be
 mod prepare; // everything before the first turn
 mod reach; // the tools in reach, looked at without a run
+mod rehearsal; // what is played where nothing may be done
 mod replay; // a recorded run again
 mod requests; // what other processes ask of a run
 mod resume; // a recorded run, prepared to go on

@@ -76,8 +76,8 @@ impl Run {
         Self::prepared(options, false)
     }
 
-    /// The same with the mock driver in place of every subagent, commands and agents included: to see whether a
-    /// program goes through.
+    /// The same with the mock driver in place of every subagent, commands and agents included, and with tools that do
+    /// nothing but read the workspace: to see whether a program goes through.
     ///
     /// # Errors
     /// As [`Run::prepare`].
@@ -102,7 +102,7 @@ impl Run {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
         let (over, model) = asked_model(options.model, &settings);
-        let Around { mut registry, providers, tools, told } = Around::open(
+        let Around { mut registry, providers, mut tools, told } = Around::open(
             &workspace,
             &options.data_dir,
             agents_dir.clone(),
@@ -112,6 +112,7 @@ impl Run {
         )?;
         if is_rehearsal {
             registry.mock_all();
+            tools.rehearse();
         }
         let models = pinned(&providers, &registry, model.as_deref())?;
         let interpreter = open_interpreter(options.cache_dir)?;
@@ -135,6 +136,7 @@ impl Run {
             workspace: workspace.display().to_string(),
             agents_dir: agents_dir.map(|dir| dir.display().to_string()),
             from: None,
+            rehearsal: is_rehearsal,
             settings,
         };
         let mut warnings = program.warnings;

@@ -212,6 +212,9 @@ pub struct RunStart {
     /// The directory of definitions that went before the workspace's, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents_dir: Option<String>,
+    /// Whether subagents were mocks and tools did nothing but read: a rehearsal of the program.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// The run that it was forked from, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Box<ForkedFrom>>,

@@ -101,9 +101,15 @@ pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8
 fn not_begun(terminal: &Terminal, status: ExitStatus, log: &Path) -> Result<u8, Failure> {
     let told = std::fs::read_to_string(log).unwrap_or_default();
     terminal.tell(&told);
+    // It could say nothing if the log has no room: neither can we then.
+    let full = OpenOptions::new().append(true).open(log).and_then(|mut log| log.write_all(b"\n"));
+    let full = full.map_err(|error| unwritable(log, &error));
     let _ = std::fs::remove_file(log);
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) if !told.trim().is_empty() => Ok(code),
+        _ if full.as_ref().is_err_and(|told| told.code == Code::DISK_FULL) => {
+            full.map(|()| 1).map_err(Failure::from)
+        }
         _ => {
             let message = format!(
                 "the process in the background ended (`{status}`) before it told that its run is recorded"
@@ -126,13 +132,20 @@ fn new_log(data_dir: &Path) -> Result<(PathBuf, File), Diagnostic> {
         let _ = file.try_lock();
         Ok(file)
     });
-    made.map(|file| (log, file)).map_err(|error| {
-        let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-        let code = if full { Code::DISK_FULL } else { Code::DATA_DIR };
-        let message = format!("`{}` cannot be written: {error}", logs.display());
-        Diagnostic::new(code, message)
-            .hint("choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`")
-    })
+    made.map(|file| (log, file)).map_err(|error| unwritable(&logs, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    let path = path.display();
+    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        return Diagnostic::new(
+            Code::DISK_FULL,
+            format!("no room is left on the disk that holds `{path}`"),
+        )
+        .hint("free some room, or choose a data directory on another disk with `--data-dir`");
+    }
+    Diagnostic::new(Code::DATA_DIR, format!("`{path}` cannot be written: {error}"))
+        .hint("choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`")
 }
 
 /// Removes logs of starts that were killed: whoever made them is gone, and nobody writes to them.

@@ -25,6 +25,10 @@ const RECORDING: &str = "run";
 /// Directories that hold other people's programs.
 const SKIPPED: [&str; 2] = ["node_modules", "target"];
 
+/// What to type where a run is given.
+const ONE: &str =
+    "name the program to hold against the run: `loopwright test program.ts --run <run>`";
+
 /// One program, and what it is held against.
 struct Case {
     program: PathBuf,
@@ -100,8 +104,15 @@ fn name_of(path: &Path) -> String {
 fn against_run(bench: &Bench<'_>, args: &Test, run: &str) -> Result<u8, Failure> {
     let [program] = args.files.as_slice() else {
         let message = "`--run` takes one program";
-        return Err(Diagnostic::new(Code::USAGE, message).into());
+        return Err(Diagnostic::new(Code::USAGE, message).hint(ONE).into());
     };
+    if program.is_dir() {
+        let message = format!("`--run` takes one program: `{}` is a directory", program.display());
+        return Err(Diagnostic::new(Code::USAGE, message).hint(ONE).into());
+    }
+    if !program.is_file() {
+        return Err(missing(program).into());
+    }
     let store = open(bench.terminal, args.data_dir.data_dir.as_deref())?;
     let run = store.find(run).map_err(|error| error.diagnostic())?.id;
     let recording = Recording::of_run(&store, &run).map_err(|error| error.diagnostic())?;
@@ -161,7 +172,9 @@ impl Bench<'_> {
                 options.agents_dir = start.agents_dir.map(PathBuf::from);
                 options.model = start.model;
                 options.settings = start.settings;
-                self.record(Run::prepare(options).map_err(Failure::from), file)
+                let run =
+                    if start.rehearsal { Run::rehearse(options) } else { Run::prepare(options) };
+                self.record(run.map_err(Failure::from), file)
             }
             (went, _) => went,
         }
@@ -270,6 +283,12 @@ impl Bench<'_> {
     }
 }
 
+fn missing(program: &Path) -> Diagnostic {
+    let message = format!("cannot read `{}`: it is not there", program.display());
+    Diagnostic::new(Code::PROGRAM_UNREADABLE, message)
+        .hint("name programs, or directories with programs and recordings")
+}
+
 /// What is to be tested, in a fixed order.
 fn cases(files: &[PathBuf]) -> Result<Vec<Case>, Diagnostic> {
     let mut cases = Vec::new();
@@ -279,9 +298,7 @@ fn cases(files: &[PathBuf]) -> Result<Vec<Case>, Diagnostic> {
             continue;
         }
         if !file.is_file() {
-            let message = format!("cannot read `{}`: it is not there", file.display());
-            return Err(Diagnostic::new(Code::PROGRAM_UNREADABLE, message)
-                .hint("name programs, or directories with programs and recordings"));
+            return Err(missing(file));
         }
         let recordings = recordings_of(file);
         if recordings.is_empty() {

@@ -126,7 +126,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 
 /// Whether a test may mount file systems; says why not.
 pub fn can_mount() -> bool {
-    let script = "unshare -m sh -c 'mount -t tmpfs -o size=1m tmpfs /tmp' 2>&1";
+    let script = "unshare -rm sh -c 'mount -t tmpfs -o size=1m tmpfs /tmp' 2>&1";
     let output = Command::new("sh").args(["-c", script]).output().unwrap();
     if !output.status.success() {
         println!("skipped: cannot mount here: {}", String::from_utf8_lossy(&output.stdout).trim());
