@@ -56,6 +56,10 @@ fn a_program_is_held_against_its_recordings() {
     }
     let against = place.run(&["test", "p.ts", "--run", "latest"]).code(1);
     assert!(against.out.starts_with("FAIL"), "{}", against.out);
+    for mistake in [&["."][..], &[], &["p.ts", "p.ts"]] {
+        let usage = place.run(&[&["test", "--run", "latest"], mistake].concat()).code(2);
+        assert!(usage.err.contains("error[LW0904]: `--run` takes one program"), "{}", usage.err);
+    }
     let updated = place.run(&["test", "--update"]).code(0);
     assert!(updated.out.starts_with("update  p.ts  p.run  recorded anew"), "{}", updated.out);
     place.run(&["test"]).code(0);

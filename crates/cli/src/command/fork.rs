@@ -69,7 +69,7 @@ fn may_go(terminal: &Terminal, plan: &ForkPlan) -> Result<bool, Failure> {
     if repeated == 0 {
         return Ok(true);
     }
-    let calls = if repeated == 1 { "a call that has" } else { "calls that have" };
+    let calls = if repeated == 1 { "call that has" } else { "calls that have" };
     let message = format!("the fork would make `{repeated}` {calls} effects again");
     Err(Diagnostic::new(Code::FORK_EFFECTS, message)
         .hint("`--reuse-effects` takes over what they gave, `--yes` lets them happen again")
