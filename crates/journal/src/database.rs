@@ -161,8 +161,13 @@ pub(crate) fn open_to_read(place: &Place) -> Result<Option<Connection>, Error> {
         // On a read-only disk SQLite cannot make the file that shares the log's index. Without a log
         // there is nothing to share and nobody who writes.
         Err(error @ (Error::Directory { .. } | Error::ReadOnly { .. })) => {
-            if !place.is_on_disk() || !is_quiet(directory) {
+            if !place.is_on_disk() {
                 return Err(error);
+            }
+            if !is_quiet(directory) {
+                let path = directory.clone();
+                let cause = "it has a log, which can be read only where the directory can be written: look at a copy";
+                return Err(Error::Directory { path, cause: cause.to_owned() });
             }
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
             let database = Connection::open_with_flags(quiet_uri(place.database()), flags)
