@@ -92,6 +92,10 @@ fn a_program_without_a_recording_is_rehearsed_with_mocks() {
         "{}",
         bad.err
     );
+    place.write("loopwright.toml", "run.concurency = 2\n");
+    let broken = place.run(&["test", "p.ts"]).code(1);
+    assert!(broken.err.contains("error[LW0901]: unknown setting"), "{}", broken.err);
+    std::fs::remove_file(place.path().join("loopwright.toml")).unwrap();
     let made = place.run(&["test", "p.ts", "--update"]).code(0);
     assert!(made.out.contains("recorded anew in p.run"), "{}", made.out);
     assert!(place.run(&["test"]).code(0).out.contains("p.run"));

@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::Store;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::ProgramText;
-use loopwright::types::{Code, Diagnostic, RunId, RunStatus, Settings};
+use loopwright::types::{Code, Diagnostic, RunId, RunStatus};
 use loopwright::view::{Paint, escape};
 use loopwright::{
     Recording, ReplayError, Run, RunOptions, Unattended, program_text, replay_program,
@@ -167,14 +167,15 @@ impl Bench<'_> {
         let went = self.held(program, recording);
         match (went, start) {
             (Went::Badly(..), Some(start)) if self.update => {
-                let mut options = self.options(program);
-                options.args = start.args;
-                options.agents_dir = start.agents_dir.map(PathBuf::from);
-                options.model = start.model;
-                options.settings = start.settings;
-                let run =
-                    if start.rehearsal { Run::rehearse(options) } else { Run::prepare(options) };
-                self.record(run.map_err(Failure::from), file)
+                let run = self.options(program).and_then(|mut options| {
+                    options.args = start.args;
+                    options.agents_dir = start.agents_dir.map(PathBuf::from);
+                    options.model = start.model;
+                    options.settings = start.settings;
+                    let again = if start.rehearsal { Run::rehearse } else { Run::prepare };
+                    Ok(again(options)?)
+                });
+                self.record(run, file)
             }
             (went, _) => went,
         }
@@ -200,13 +201,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Run with mock subagents: it must end complete.
+    /// Run with mock subagents, and tools that only read: it must end complete.
     fn rehearsed(&self, program: &Path) -> Went {
+        let run = self.options(program).and_then(|options| Ok(Run::rehearse(options)?));
         if self.update {
-            let file = program.with_extension(RECORDING);
-            return self.record(Run::rehearse(self.options(program)).map_err(Failure::from), &file);
+            return self.record(run, &program.with_extension(RECORDING));
         }
-        match Run::rehearse(self.options(program)).map_err(Failure::from) {
+        match run {
             Ok(run) => self.execute(run).map_or_else(|went| went, |(_, told)| Went::Well(told)),
             Err(failure) => self.refused(&failure),
         }
@@ -219,23 +220,19 @@ impl Bench<'_> {
         }
     }
 
-    fn options(&self, program: &Path) -> RunOptions {
-        let resolved = resolve(&self.workspace, &[]);
-        let (tables, settings) = match resolved {
-            Ok(resolved) => (resolved.tables, resolved.settings),
-            Err(_) => (toml::Table::new(), Settings::default()),
-        };
-        RunOptions {
+    fn options(&self, program: &Path) -> Result<RunOptions, Failure> {
+        let resolved = resolve(&self.workspace, &[])?;
+        Ok(RunOptions {
             program: program.to_owned(),
             workspace: self.workspace.clone(),
             args: None,
             agents_dir: None,
             model: Some("mock".to_owned()),
-            tables,
-            settings,
+            tables: resolved.tables,
+            settings: resolved.settings,
             data_dir: self.scratch.0.clone(),
             cache_dir: cache_dir(),
-        }
+        })
     }
 
     /// Runs to the end; only a complete run is one to hold others against.
