@@ -102,7 +102,7 @@ impl Run {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
         let (over, model) = asked_model(options.model, &settings);
-        let Around { mut registry, providers, mut tools, told } = Around::open(
+        let around = Around::open(
             &workspace,
             &options.data_dir,
             agents_dir.clone(),
@@ -110,10 +110,7 @@ impl Run {
             &options.tables,
             &settings,
         )?;
-        if is_rehearsal {
-            registry.mock_all();
-            tools.rehearse();
-        }
+        let Around { registry, providers, tools, told } = around.rehearsed(is_rehearsal);
         let models = pinned(&providers, &registry, model.as_deref())?;
         let interpreter = open_interpreter(options.cache_dir)?;
         let store = Store::open_as(&options.data_dir, loopwright_journal::Options::of(&settings))
@@ -279,6 +276,15 @@ impl Around {
         told.extend(unknown_tools(&registry, &tools));
         told.extend(tools.bash_refusal().filter(|_| needs_bash(&registry)));
         Ok(Self { registry, providers, tools, told })
+    }
+
+    /// Where it is for a rehearsal: with nothing in it that does anything but read.
+    fn rehearsed(mut self, is_rehearsal: bool) -> Self {
+        if is_rehearsal {
+            self.registry.mock_all();
+            self.tools.rehearse();
+        }
+        self
     }
 }
 

@@ -5,7 +5,7 @@ use crate::execute::{WhenRecorded, synced};
 use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
-use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
+use loopwright_engine::{Doubt, Engine, Recorded, Resume, ResumeError};
 use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
 use loopwright_journal::{Error, Options, RunRow, Store, Writer};
 use loopwright_protocol::{Entry, RunStart, Subagent};
@@ -99,17 +99,7 @@ impl Run {
         let (clock, recorded) = (Clock::start(), WhenRecorded::default());
         let guests =
             Guests::new(interpreter.clone(), settings).resting_in(options.data_dir.clone());
-        // A fork that goes on still takes over what the old run has.
-        let past = start.from.as_ref().map(|from| crate::fork::past_of(&store, from));
-        let past = match past {
-            Some(Err(error)) if options.allow_missing => {
-                warnings.push(error);
-                None
-            }
-            Some(Err(error)) => return Err(error.into()),
-            Some(Ok(past)) => Some(past),
-            None => None,
-        };
+        let past = past(&store, &start, options.allow_missing, &mut warnings)?;
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_as(&options.data_dir, Options::of(settings));
         let store = store.map_err(|error| error.diagnostic())?;
@@ -146,6 +136,23 @@ impl Run {
             taken: Some(Box::new(taken)),
             recorded,
         })
+    }
+}
+
+/// A fork that goes on still takes over what the old run has. Without that it goes on only where that was said.
+fn past(
+    store: &Store,
+    start: &RunStart,
+    allow_missing: bool,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Option<Recorded>, Diagnostic> {
+    let Some(from) = &start.from else { return Ok(None) };
+    match crate::fork::past_of(store, from) {
+        Err(error) if allow_missing => {
+            warnings.push(error);
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 
