@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Ended, Place};
+use support::{Ended, Place, signal};
 
 /// Each worker notes that it begins and that it ends, and works until somebody makes the file `go`.
 const WORKER: &str = "---\nname: worker\ndescription: works until told\ndriver: command\neffects: none\n\
@@ -340,7 +340,7 @@ fn a_start_in_the_background_that_is_killed_leaves_no_log_without_a_name() {
     // Both are killed: the next start clears away what they left.
     let gone = place("1");
     let child = killed_at_start(&gone);
-    assert!(gone.shell(&format!("kill -9 {child}")).status().unwrap().success());
+    signal(child, "-KILL");
     until(|| !std::path::Path::new(&format!("/proc/{child}/fd/2")).exists());
     std::fs::remove_file(gone.path().join("args")).unwrap();
     let id = detached(&gone, &[]);
@@ -353,10 +353,7 @@ fn nohup_keeps_a_run_from_ending_with_its_terminal() {
     let line = format!("trap '' HUP; exec '{}' run p.ts", env!("CARGO_BIN_EXE_loopwright"));
     let run = place.shell(&line).spawn().unwrap();
     until(|| books(&place).len() == 1);
-    for signal in ["HUP", "CONT"] {
-        let sent = place.shell(&format!("kill -{signal} {}", run.id())).status().unwrap();
-        assert!(sent.success());
-    }
+    signal(run.id(), "-HUP");
     place.write("go", "");
     let ended: Ended = run.wait_with_output().unwrap().into();
     assert_eq!(ended.code(0).out, "done\n");

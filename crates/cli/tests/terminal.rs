@@ -74,6 +74,8 @@ fn a_terminal_gets_a_live_view_then_a_summary_then_the_result() {
     let summary = out.find("complete").unwrap_or_else(|| panic!("no summary: {out:?}"));
     assert!(out.rfind("\x1b[?2026l").unwrap() < summary, "the live view is gone by then");
     assert!(out[summary..].contains("result \\u{1b}[31m"), "{out:?}");
+    let Some(elsewhere) = on_terminal(&place, "run p.ts --data-dir here", &[], &[]) else { return };
+    assert!(elsewhere.code(0).out.contains(" --data-dir here\x1b[0m\r\n"), "it can be pasted");
     assert!(out.contains("\x1b[32m"), "colours on a terminal");
     let left = without_ours(&out);
     let bad = left.chars().find(|c| c.is_control() || *c == '\u{202e}');
