@@ -23,7 +23,7 @@ pub use reach::{
 };
 pub use replay::{Replay, Test};
 pub use resume::{Decide, Resume};
-pub use run::{Run, Watch};
+pub use run::{Given, Run, Watch};
 pub use worktrees::{Worktrees, WorktreesApply, WorktreesClean, WorktreesCommand, WorktreesPlace};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -121,7 +121,7 @@ pub struct InDataDir {
 }
 
 /// Settings on the command line.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 pub struct WithSettings {
     /// Set one setting; may be repeated. `loopwright settings` lists them.
     #[arg(long = "set", value_name = "KEY=VALUE")]

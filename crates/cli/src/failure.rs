@@ -1,6 +1,7 @@
 //! Why a command ends without doing its work.
 
 use crate::EXIT_USAGE;
+use crate::hint::placed;
 use crate::terminal::Terminal;
 use loopwright::PrepareError;
 use loopwright::program::Report;
@@ -64,7 +65,7 @@ impl Failure {
     }
 }
 
-/// A diagnostic as people see it.
+/// A diagnostic as people see it; the commands in its hint can be pasted.
 pub fn draw(
     terminal: &Terminal,
     diagnostic: &Diagnostic,
@@ -73,5 +74,5 @@ pub fn draw(
 ) -> String {
     let width = terminal.columns().unwrap_or(100);
     let frame = Frame { width, colour: terminal.paint_err().colour, severity };
-    frame.render(diagnostic, source)
+    frame.render(&placed(diagnostic, terminal.data_dir()), source)
 }

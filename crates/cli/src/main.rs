@@ -5,6 +5,7 @@ mod args; // what can be typed
 mod clock; // now
 mod command; // one file per command
 mod failure; // why a command ends without doing its work
+mod hint; // commands that can be pasted
 mod place; // directories
 mod progress; // what a person sees of a run under way
 mod reference; // the reference pages
@@ -12,21 +13,27 @@ mod settings; // defaults < file < environment < flags
 mod terminal; // stdout, stderr and what they can show
 
 use args::{Args, Command};
-use clap::Parser as _;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use failure::Failure;
 use loopwright::types::{Code, Diagnostic};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use terminal::Terminal;
 
 /// Exit code for a command line or a setting that cannot be understood.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    tell_of_full_files();
     let terminal = Terminal::detect();
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return refused(&terminal, &error),
+    let typed = Args::command().try_get_matches();
+    let read = typed.and_then(|typed| Ok((Args::from_arg_matches(&typed)?, data_dir_of(&typed))));
+    let (args, data_dir) = match read {
+        Ok(read) => read,
+        Err(error) => return refused(&terminal, &error.format(&mut Args::command())),
     };
+    let terminal = terminal.in_data_dir(data_dir);
     let ended = match args.command {
         Command::Run(run) => command::run::run(&terminal, run),
         Command::Fork(fork) => command::fork::fork(&terminal, fork),
@@ -64,6 +71,20 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Past a limit on the size of files (`ulimit -f`) the kernel ends a process without a word, unless it handles the
+/// signal: then the write fails, and the journal tells why the run stops. A handler, so that programs that we start get
+/// the signal's default back; one that is ignored stays ignored in them.
+fn tell_of_full_files() {
+    // Where it cannot be set, all is as it would be without.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
+/// `--data-dir` as it was typed, behind whatever command takes it.
+fn data_dir_of(typed: &ArgMatches) -> Option<PathBuf> {
+    let here = typed.try_get_one::<PathBuf>("data_dir").ok().flatten().cloned();
+    here.or_else(|| typed.subcommand().and_then(|(_, inner)| data_dir_of(inner)))
 }
 
 /// Help and version are what was asked for; anything else is a mistake.

@@ -7,6 +7,7 @@ mod printer; // lines in a thread of their own
 mod screen; // rows on the terminal
 mod summary; // what is left when the live view goes
 
+use crate::hint::typed;
 use crate::terminal::Terminal;
 use live::Live;
 use loopwright::protocol::Entry;
@@ -125,7 +126,8 @@ impl Progress {
             Mode::Live(live) => {
                 let view = live.finish();
                 let columns = terminal.columns().unwrap_or(80);
-                terminal.tell(&summary::summary(&view, terminal.paint_err(), columns));
+                let at = typed(terminal.data_dir());
+                terminal.tell(&summary::summary(&view, terminal.paint_err(), columns, &at));
             }
         }
     }

@@ -64,7 +64,7 @@ const EXIT_CODES: &str = "\n## Exit codes\n\n| code | meaning |\n|---|---|\n\
     | 1 | failed: no result, or the command could not do its work |\n\
     | 2 | usage: the command line, a setting, the arguments or the program's path is wrong |\n\
     | 3 | degraded: there is a result, but some work gave nothing; `failures` says which |\n\
-    | 4 | parked: the run waits for something outside, a person or a raised ceiling |\n\
+    | 4 | parked or paused: the run waits for something outside (a person, a raised ceiling, a provider), or until it is resumed |\n\
     | 130 | cancelled: Ctrl-C, SIGTERM or SIGHUP |\n";
 
 const STREAMS: &str = "\n## Output\n\n\

@@ -5,6 +5,7 @@ use loopwright::types::{Code, Diagnostic};
 use loopwright::view::Paint;
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 /// What the two streams are, found out once.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,8 @@ pub struct Terminal {
     err_is_terminal: bool,
     is_dumb: bool,
     colour: Option<bool>,
+    /// `--data-dir` as it was typed: commands that people are told to type have it too.
+    data_dir: Option<&'static Path>,
 }
 
 impl Terminal {
@@ -32,7 +35,19 @@ impl Terminal {
         };
         let out_is_terminal = io::stdout().is_terminal();
         let err_is_terminal = io::stderr().is_terminal();
-        Self { out_is_terminal, err_is_terminal, is_dumb, colour }
+        Self { out_is_terminal, err_is_terminal, is_dumb, colour, data_dir: None }
+    }
+
+    /// The same for a command with this `--data-dir`.
+    pub fn in_data_dir(self, typed: Option<PathBuf>) -> Self {
+        // Once in a process, for as long as it lives.
+        let data_dir = typed.map(|typed| &*Box::leak(typed.into_boxed_path()));
+        Self { data_dir, ..self }
+    }
+
+    /// `--data-dir` as it was typed.
+    pub fn data_dir(&self) -> Option<&'static Path> {
+        self.data_dir
     }
 
     /// Whether stdout is a terminal: text that somebody else wrote is escaped there.

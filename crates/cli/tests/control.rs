@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Ended, Place};
+use support::{Ended, Place, signal};
 
 /// Each worker notes that it begins and that it ends, and works until somebody makes the file `go`.
 const WORKER: &str = "---\nname: worker\ndescription: works until told\ndriver: command\neffects: none\n\
@@ -257,4 +257,127 @@ fn prune_deletes_what_its_rules_name_and_their_logs() {
     place.run(&["prune", "--older-than", "soon"]).code(2);
     assert_eq!(place.run(&["prune", "--data-dir", "none"]).code(0).out, "");
     assert!(!place.path().join("none").exists(), "nothing is made to delete nothing");
+}
+
+#[test]
+fn a_fork_runs_in_the_background_and_is_waited_for() {
+    let place =
+        place("log('here'); await task({description: 'x', subagentType: 'worker'}) + args.n");
+    place.write("go", "");
+    place.run(&["run", "p.ts", "--args", "{\"n\":1}"]).code(0);
+    let old = row_id(&place);
+    let begun = place.run(&["fork", &old, "--args", "{\"n\":2}", "--detach"]).code(0);
+    for piece in ["1 call taken over", "runs in the background; its log is"] {
+        assert!(begun.err.contains(piece), "no `{piece}` in {}", begun.err);
+    }
+    let fork = begun.out.trim();
+    assert_ne!(fork, old);
+    assert_eq!(place.run(&["wait", fork]).code(0).out, "done2\n");
+    assert_eq!(books(&place), ["begun", "ended"], "the task was taken over");
+    let log = std::fs::read_to_string(place.data().join(format!("logs/{fork}.log"))).unwrap();
+    assert!(log.contains("done2") && !log.contains("to make"), "the plan is told once: {log}");
+    // What would happen twice is not begun in the background either.
+    let worker = WORKER.replace("effects: none", "effects: local");
+    place.write(".loopwright/agents/worker.md", &worker);
+    place.run(&["run", "p.ts", "--args", "{\"n\":3}"]).code(0);
+    let refused = place.run(&["fork", "latest", "--detach"]).code(2);
+    assert!(refused.err.contains("error[LW0521]"), "{}", refused.err);
+    assert_eq!(place.run(&["runs", "--json"]).json().as_array().unwrap().len(), 3);
+}
+
+/// Logs by name.
+fn logs(place: &Place) -> Vec<String> {
+    let files = std::fs::read_dir(place.data().join("logs")).into_iter().flatten().flatten();
+    files.map(|file| file.file_name().into_string().unwrap()).collect()
+}
+
+/// Starts in the background a run that is held before it is recorded, until somebody writes its arguments; kills what
+/// waits for its start, and gives the process of the run.
+fn killed_at_start(place: &Place) -> u32 {
+    let _ = std::fs::remove_file(place.path().join("args"));
+    assert!(place.shell("mkfifo args").status().unwrap().success());
+    let mut parent =
+        place.command(&["run", "p.ts", "--args", "@args", "--detach"]).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", parent.id());
+    let mut child = None;
+    until(|| {
+        let text = std::fs::read_to_string(&children).unwrap_or_default();
+        child = text.split_whitespace().next().map(|pid| pid.parse().unwrap());
+        let is_held = |pid: u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("--detached")
+        };
+        child.is_some_and(is_held)
+    });
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert_eq!(logs(place), [format!("{}.starting", parent.id())]);
+    child.unwrap()
+}
+
+#[test]
+fn a_start_in_the_background_that_is_killed_leaves_no_log_without_a_name() {
+    if !std::path::Path::new("/proc/self/task").exists() {
+        println!("skipped: there is no `/proc` to find the process in");
+        return;
+    }
+    let quick = place("args?.n ?? 7");
+    // Its run goes on, and the log gets its name.
+    killed_at_start(&quick);
+    quick.write("q.ts", "1");
+    let other = quick.run(&["run", "q.ts", "--detach"]).code(0).out.trim().to_owned();
+    quick.run(&["wait", &other]).code(0);
+    assert_eq!(logs(&quick).len(), 2, "what is being written to is not swept");
+    quick.write("args", "{\"n\":8}");
+    until(|| quick.run(&["runs", "--json"]).json().as_array().unwrap().len() == 2);
+    let id = row_id(&quick);
+    assert_eq!(quick.run(&["wait", &id]).code(0).out, "8\n");
+    let mut names = [format!("{other}.log"), format!("{id}.log")];
+    let mut found = logs(&quick);
+    names.sort();
+    found.sort();
+    assert_eq!(found, names);
+    // Both are killed: the next start clears away what they left.
+    let gone = place("1");
+    let child = killed_at_start(&gone);
+    signal(child, "-KILL");
+    until(|| !std::path::Path::new(&format!("/proc/{child}/fd/2")).exists());
+    std::fs::remove_file(gone.path().join("args")).unwrap();
+    let id = detached(&gone, &[]);
+    assert_eq!(logs(&gone), [format!("{id}.log")]);
+}
+
+#[test]
+fn nohup_keeps_a_run_from_ending_with_its_terminal() {
+    let place = place("await task({description: 'x', subagentType: 'worker'})");
+    let line = format!("trap '' HUP; exec '{}' run p.ts", env!("CARGO_BIN_EXE_loopwright"));
+    let run = place.shell(&line).spawn().unwrap();
+    until(|| books(&place).len() == 1);
+    signal(run.id(), "-HUP");
+    place.write("go", "");
+    let ended: Ended = run.wait_with_output().unwrap().into();
+    assert_eq!(ended.code(0).out, "done\n");
+}
+
+#[test]
+fn a_run_of_which_nothing_was_recorded_is_not_to_be_gone_on_with() {
+    use loopwright::journal::Store;
+    use loopwright::protocol::Entry;
+    let place = place("1");
+    place.run(&["run", "p.ts"]).code(0);
+    let store = Store::open(&place.data()).unwrap();
+    let run = store.find("latest").unwrap().id;
+    let first = store.read(&run).unwrap().next().unwrap().unwrap().1;
+    let Entry::RunStarted(mut start) = first else { panic!("{first:?}") };
+    // As a process leaves it that is killed between the run's row and its first entry.
+    start.run = loopwright::types::RunId::parse("20300101-000000-none").unwrap();
+    drop(store.create(&start, Box::new(|_| ())).unwrap());
+    drop(store);
+    assert_eq!(place.run(&["runs", "--json"]).json()[0]["interrupted"], true);
+    for command in [vec!["wait", "latest"], vec!["cancel", "latest"], vec!["show"], vec!["resume"]]
+    {
+        let told = place.run(&command).code(1).err;
+        assert!(told.contains("error[LW0819]"), "{command:?}: {told}");
+        assert!(!told.contains("loopwright resume"), "{command:?}: {told}");
+    }
 }

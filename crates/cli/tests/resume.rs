@@ -10,12 +10,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{Ended, Place};
+use support::{Ended, Place, signal};
 
 /// Counts words; repeating it changes nothing. A host that is killed may leave a worker without its request: that one
-/// does nothing.
-///
-/// It keeps its own books.
+/// does nothing. It keeps its own books.
 const COUNTER: &str = "read -r request || exit 1\nrest=${request#*'\"description\":\"'}\nfile=${rest%%'\"'*}\n\
     echo \"begun $file\" >> books\nwhile [ -e hold ]; do sleep 0.02; done\nsleep 0.02\n\
     words=$(wc -w < \"$file\")\necho \"ended $file\" >> books\necho \"{\\\"result\\\": $words}\"\n";
@@ -62,8 +60,10 @@ fn until(mut so: impl FnMut() -> bool) {
     }
 }
 
+/// What it says is in `err`.
 fn start(place: &Place, arguments: &[&str]) -> Child {
-    place.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    let err = std::fs::File::create(place.path().join("err")).unwrap();
+    place.command(arguments).stdout(Stdio::null()).stderr(err).spawn().unwrap()
 }
 
 fn kill(mut child: Child) -> bool {
@@ -83,7 +83,7 @@ fn entries(place: &Place) -> Vec<Entry> {
     store.read(&row.id).unwrap().map(|entry| entry.unwrap().1).collect()
 }
 
-/// What the tasks that are finished were asked, as the journal says.
+/// What the finished tasks were asked.
 fn finished(place: &Place) -> BTreeSet<String> {
     let mut asked = BTreeMap::new();
     let mut done = BTreeSet::new();
@@ -350,11 +350,6 @@ fn a_run_whose_subagent_is_gone_does_not_go_on_until_it_is_back_or_that_is_allow
     }
 }
 
-fn signal(pid: u32, name: &str) {
-    let pid = pid.to_string();
-    assert!(std::process::Command::new("kill").args([name, &*pid]).status().unwrap().success());
-}
-
 #[test]
 fn an_owner_that_wakes_up_late_writes_nothing_more() {
     let expected = undisturbed();
@@ -363,7 +358,13 @@ fn an_owner_that_wakes_up_late_writes_nothing_more() {
     let arguments = [&["run"], &ARGS[..], &["--set", "journal.lease_ms=1000"]].concat();
     let child = place.command(&arguments).spawn().unwrap();
     until(|| lines(&place, "books").len() >= 3);
-    signal(child.id(), "-STOP");
+    // Not in the middle of a commit: it would hold the lock for as long as it is stopped.
+    until(|| {
+        signal(child.id(), "-STOP");
+        let is_between = place.may_write();
+        (!is_between).then(|| signal(child.id(), "-CONT"));
+        is_between
+    });
     until(|| row(&place).is_some_and(|row| !row.live));
     std::fs::remove_file(place.path().join("hold")).unwrap();
     assert_eq!(place.run(&["resume"]).code(0).out, expected);
@@ -480,7 +481,7 @@ fn kill_at_random(seed: u64, wanted: u64, whole_us: u64, expected: &str) -> (u64
                 None => {}
                 Some(0) => break,
                 Some(4) => decide(&place),
-                code => panic!("seed {seed}: {code:?}: {:#?}", place.run(&["resume"])),
+                code => panic!("seed {seed}: {code:?}: {:#?}", lines(&place, "err")),
             }
             if row(&place).is_some_and(|row| row.status == RunStatus::Complete) {
                 break; // it was killed behind its end

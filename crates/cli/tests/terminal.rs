@@ -74,6 +74,8 @@ fn a_terminal_gets_a_live_view_then_a_summary_then_the_result() {
     let summary = out.find("complete").unwrap_or_else(|| panic!("no summary: {out:?}"));
     assert!(out.rfind("\x1b[?2026l").unwrap() < summary, "the live view is gone by then");
     assert!(out[summary..].contains("result \\u{1b}[31m"), "{out:?}");
+    let Some(elsewhere) = on_terminal(&place, "run p.ts --data-dir here", &[], &[]) else { return };
+    assert!(elsewhere.code(0).out.contains(" --data-dir here\x1b[0m\r\n"), "it can be pasted");
     assert!(out.contains("\x1b[32m"), "colours on a terminal");
     let left = without_ours(&out);
     let bad = left.chars().find(|c| c.is_control() || *c == '\u{202e}');
@@ -137,4 +139,26 @@ fn ctrl_c_on_the_terminal_cancels() {
     let out = ended.code(130).out;
     assert!(out.contains("! \x1b[0m\x1b[33mcancelled"), "{out:?}");
     assert!(!out.contains("LW0504"), "whoever cancelled knows: {out:?}");
+}
+
+#[test]
+fn a_fork_asks_at_a_terminal_before_it_spends_and_anything_but_yes_is_no() {
+    let program = "await task({description: 'a', subagentType: 'slow'})";
+    let place = place(program);
+    place.run(&["run", "p.ts"]).code(0);
+    let runs = || place.run(&["runs", "--json"]).code(0).json().as_array().unwrap().len();
+    for no in ["\n", "n\n", "nothing\n", "\u{4}"] {
+        let typing = [("go on? [y/N] ", no)];
+        let Some(ended) = on_terminal(&place, "fork latest --at 0", &[], &typing) else { return };
+        let out = ended.code(0).out;
+        assert!(out.contains("1 call to make") && out.contains("nothing was run"), "{out:?}");
+        assert_eq!(runs(), 1, "{no:?}");
+    }
+    // What takes everything over spends nothing: nobody is asked.
+    let Some(ended) = on_terminal(&place, "fork latest", &[], &[]) else { return };
+    assert!(!ended.code(0).out.contains("go on?"));
+    let typing = [("go on? [y/N] ", "yes\n")];
+    let Some(ended) = on_terminal(&place, "fork latest --at 0", &[], &typing) else { return };
+    assert!(ended.code(0).out.contains("complete"));
+    assert_eq!(runs(), 3);
 }

@@ -33,6 +33,7 @@ pub(crate) fn start(run: &RunId, now: Micros) -> RunStart {
         models: Default::default(),
         model: None,
         agents_dir: None,
+        rehearsal: false,
         from: None,
         workspace: "/w".to_owned(),
     }

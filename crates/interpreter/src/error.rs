@@ -22,7 +22,7 @@ impl Error {
     pub fn diagnostic(&self) -> Diagnostic {
         match self {
             Self::Setup(_) => Diagnostic::new(Code::SANDBOX_SETUP, self.to_string())
-                .hint("close other runs, or raise the limits on memory and processes"),
+                .hint("close other runs, or raise the limits on memory, processes and the size of files (`ulimit`)"),
             Self::Prelude(_) => Diagnostic::new(Code::SANDBOX_SETUP, self.to_string())
                 .hint("this is a defect of this build, please report it"),
             Self::Snapshot(_) => Diagnostic::new(Code::SNAPSHOT_MISMATCH, self.to_string())

@@ -91,6 +91,10 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
     let fail = |error| Error::from_sqlite(&place.directory, &error);
     database.busy_timeout(WAIT_SHORT).map_err(fail)?;
     let new = is_new(database, place)?;
+    if !new {
+        // Before anything is set: what is not ours, or of another version, stays as it is.
+        check_identity(database, place)?;
+    }
     if new {
         database.pragma_update(None, "page_size", PAGE_BYTES).map_err(fail)?;
     }
@@ -118,8 +122,9 @@ fn set_up(database: &mut Connection, place: &Place) -> Result<(), Error> {
             make_tables(&transaction).map_err(fail)?;
         }
         transaction.commit().map_err(fail)?;
+        check_identity(database, place)?;
     }
-    check_identity(database, place)
+    Ok(())
 }
 
 /// Switches the log on; returns the mode that SQLite is in then.
@@ -156,8 +161,13 @@ pub(crate) fn open_to_read(place: &Place) -> Result<Option<Connection>, Error> {
         // On a read-only disk SQLite cannot make the file that shares the log's index. Without a log
         // there is nothing to share and nobody who writes.
         Err(error @ (Error::Directory { .. } | Error::ReadOnly { .. })) => {
-            if !place.is_on_disk() || !is_quiet(directory) {
+            if !place.is_on_disk() {
                 return Err(error);
+            }
+            if !is_quiet(directory) {
+                let path = directory.clone();
+                let cause = "it has a log, which can be read only where the directory can be written: look at a copy";
+                return Err(Error::Directory { path, cause: cause.to_owned() });
             }
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
             let database = Connection::open_with_flags(quiet_uri(place.database()), flags)

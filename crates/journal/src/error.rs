@@ -2,6 +2,7 @@
 
 use loopwright_types::{Code, Diagnostic, RunId, RunStatus};
 use rusqlite::ErrorCode;
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +69,20 @@ pub enum Error {
         /// The newest version known.
         known: u16,
     },
+    /// A record is of a version that was given up before the first release.
+    #[error(
+        "run `{run}`, record {record}: version {found}, which this version no longer reads; it knows {known}"
+    )]
+    OlderEntry {
+        /// The run.
+        run: RunId,
+        /// The record.
+        record: u64,
+        /// Its version.
+        found: u16,
+        /// The version known.
+        known: u16,
+    },
     /// The file is a database of something else.
     #[error("`{}` is not a journal", .path.display())]
     Foreign {
@@ -115,7 +130,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// No run has this id or prefix.
-    #[error("there is no run `{name}`")]
+    #[error("{}", unknown(.name))]
     RunUnknown {
         /// What was asked for.
         name: String,
@@ -205,6 +220,24 @@ pub enum Error {
     },
 }
 
+/// What can be saved of a run with damaged records, and how.
+fn saved(run: &RunId, first: u64, what: &str) -> Cow<'static, str> {
+    Cow::Owned(match (what, first) {
+        (GONE, _) => "copy the data directory to examine it; deleting its file `journal.tail` accepts the loss and lets new runs be recorded".to_owned(),
+        (UNLIKE_HEAD | SHORT_OF_HEAD, _) => "if the head was kept of this very run, copy the data directory to examine it; an export made at that time still has the whole record".to_owned(),
+        (_, 0) => "nothing of this run can be read, the others are not affected; a backup of the data directory or an export may have it".to_owned(),
+        _ => format!("what is before it can be saved: `loopwright show {run}` shows it, `loopwright fork {run}` takes it over into a new run; a backup of the data directory or an export may have the rest"),
+    })
+}
+
+/// `latest` names no run where there is none.
+fn unknown(name: &str) -> String {
+    match name {
+        LATEST => "there is no latest run: none is recorded here yet".to_owned(),
+        _ => format!("there is no run `{name}`"),
+    }
+}
+
 fn range(first: u64, last: u64) -> String {
     if first == last { format!("record {first}") } else { format!("records {first} to {last}") }
 }
@@ -224,7 +257,6 @@ impl Error {
             | Self::ReadOnly { .. }
             | Self::Directory { .. }
             | Self::Foreign { .. }
-            | Self::Older { .. }
             | Self::Locked { .. }
             | Self::OpenedToRead => Code::DATA_DIR,
             Self::DiskFull { .. } => Code::DISK_FULL,
@@ -235,6 +267,7 @@ impl Error {
             Self::Newer { .. } | Self::NewerEntry { .. } | Self::ExportNewer { .. } => {
                 Code::JOURNAL_NEWER
             }
+            Self::Older { .. } | Self::OlderEntry { .. } => Code::JOURNAL_OLDER,
             Self::RunUnknown { .. } | Self::RunAmbiguous { .. } => Code::RUN_UNKNOWN,
             Self::Failed { .. } => Code::JOURNAL_FAILED,
             Self::RunLive { .. } => Code::RUN_LIVE,
@@ -257,8 +290,11 @@ impl Error {
         self.code() == Code::JOURNAL_DAMAGED
     }
 
-    fn advice(&self) -> &'static str {
-        match self {
+    fn advice(&self) -> Cow<'static, str> {
+        if let Self::Damaged { run, first, what, .. } = self {
+            return saved(run, *first, what);
+        }
+        Cow::Borrowed(match self {
             Self::NotADirectory { .. } | Self::Directory { .. } | Self::Foreign { .. } => {
                 "choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`"
             }
@@ -271,22 +307,26 @@ impl Error {
             Self::Older { .. } => {
                 "start a new directory with `--data-dir`; runs of a version that was never released cannot be read"
             }
-            Self::Newer { .. } | Self::NewerEntry { .. } | Self::ExportNewer { .. } => {
+            Self::OlderEntry { .. } => {
+                "start the run again with `loopwright run`; runs of a version that was never released cannot be read"
+            }
+            Self::Newer { .. } | Self::NewerEntry { .. } => {
                 "use the newer version of loopwright that wrote it, or another directory with `--data-dir`"
             }
-            Self::Damaged { what, .. } if what == GONE => {
-                "copy the data directory to examine it; deleting its file `journal.tail` accepts the loss and lets new runs be recorded"
-            }
-            Self::Damaged { what, .. } if what == UNLIKE_HEAD || what == SHORT_OF_HEAD => {
-                "if the head was kept of this very run, copy the data directory to examine it; an export made at that time still has the whole record"
-            }
+            Self::ExportNewer { .. } => "use the newer version of loopwright that wrote it",
             Self::DamagedMark { .. } => {
                 "`loopwright runs` still reads the rest; deleting the file lets new runs be recorded"
             }
-            Self::Damaged { .. } | Self::DamagedList { .. } | Self::DamagedDatabase { .. } => {
+            Self::DamagedList { .. } => {
+                "the other runs can be read: `loopwright runs` lists them; a backup of the data directory or an export may have this one"
+            }
+            Self::Damaged { .. } | Self::DamagedDatabase { .. } => {
                 "keep a copy of the data directory and restore it from a backup, or start a new one with `--data-dir`"
             }
             Self::Locked { .. } => "end the process that holds it, or wait and try again",
+            Self::RunUnknown { name } if name == LATEST => {
+                "`loopwright run <program>` makes the first one; `--data-dir` names another directory"
+            }
             Self::RunUnknown { .. } => "`loopwright runs` lists the runs of this data directory",
             Self::RunAmbiguous { .. } => "give more of the id's characters",
             Self::RunExists { .. } => {
@@ -302,13 +342,15 @@ impl Error {
                 "`loopwright show` shows what it did, `loopwright fork` runs it again"
             }
             Self::ExportDamaged { .. } => "export the run again, or copy the file again",
-            Self::ExportFile { .. } => "check the path and its permissions",
+            Self::ExportFile { .. } => {
+                "check the path: its folder must be there, and you may write in it"
+            }
             Self::FileExists { .. } => "choose another name, or move the file away first",
             Self::OpenedToRead => "open the data directory for writing",
             Self::Failed { .. } => {
-                "look at the disk, then try again; what was reported as done is kept"
+                "look at the disk and at limits on files (`ulimit -f`), then try again; what was reported as done is kept"
             }
-        }
+        })
     }
 
     /// A file-system error at this path.
@@ -356,6 +398,9 @@ impl Error {
         }
     }
 }
+
+/// What names the newest run, where an id is asked for.
+pub(crate) const LATEST: &str = "latest";
 
 /// What [`Error::Damaged`] says of records that were reported durable and are not there.
 pub(crate) const GONE: &str = "reported durable and gone now";

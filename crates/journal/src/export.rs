@@ -38,7 +38,8 @@ impl Store {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let verified = self.export_partial(run, &partial).and_then(|verified| {
+        // Errors name what was asked for, not the name that the file has until it is complete.
+        let verified = self.export_partial(run, &partial, path).and_then(|verified| {
             std::fs::rename(&partial, path)
                 .and_then(|()| directory::sync(directory::parent(path)))
                 .map_err(|error| file_error(path, &error))?;
@@ -50,13 +51,12 @@ impl Store {
         verified
     }
 
-    fn export_partial(&self, run: &RunId, path: &Path) -> Result<Verified, Error> {
+    fn export_partial(&self, run: &RunId, at: &Path, path: &Path) -> Result<Verified, Error> {
         let fail = |error| file_error(path, &error);
         let reader = self.reader(run)?;
         let stored = self.listed(&reader, run)?.stored;
         let row = stored.row.clone();
-        let file =
-            directory::private_file().create(true).truncate(true).open(path).map_err(fail)?;
+        let file = directory::private_file().create(true).truncate(true).open(at).map_err(fail)?;
         let mut writer = FrameWriter::new(BufWriter::new(file)).map_err(fail)?;
         let head = Head {
             run: row.id,

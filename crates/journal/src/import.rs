@@ -8,11 +8,11 @@ use crate::frame::{FrameReader, Kind, file_error};
 use crate::lease::{self, CheckFailure, Lease};
 use crate::list::{self, List};
 use crate::owner::Owner;
-use crate::reader::Verified;
+use crate::reader::{self, Verified};
 use crate::record::{self, Content};
 use crate::run::{Stored, Tasks};
 use crate::store::Store;
-use loopwright_protocol::{Entry, FORMAT_VERSION};
+use loopwright_protocol::Entry;
 use loopwright_types::{Bug, Digest, RunId};
 use rusqlite::Connection;
 use std::borrow::Cow;
@@ -84,10 +84,7 @@ fn scan(
             Kind::Entry => {
                 let (version, refs, body) =
                     split(&payload).ok_or_else(|| reader.damaged("an entry is cut short"))?;
-                if version > FORMAT_VERSION {
-                    let (run, found, known) = (head.run, version, FORMAT_VERSION);
-                    return Err(Error::NewerEntry { run, record: count, found, known });
-                }
+                reader::check_version(&head.run, count, version)?;
                 let content = Content { version, task: None, refs, body };
                 chain = content.chain(&chain, count);
                 let whole = values.whole_body(&content);

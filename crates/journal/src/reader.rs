@@ -321,14 +321,22 @@ fn read_record<'a>(
     if content.checksum(row) != sum && !Bug::SkipChecksum.is_on() {
         return Err(damaged(run, expected, "the checksum does not match"));
     }
-    let (found, known) = (content.version, FORMAT_VERSION);
-    if found > known {
-        return Err(Error::NewerEntry { run: run.clone(), record: expected, found, known });
-    }
-    if found == 0 {
-        return Err(damaged(run, expected, "no version"));
-    }
+    check_version(run, expected, content.version)?;
     Ok((content, Digest(chain)))
+}
+
+/// Whether this version reads such records: what another one wrote is refused, never misread.
+///
+/// # Errors
+/// When it does not.
+pub(crate) fn check_version(run: &RunId, record: u64, found: u16) -> Result<(), Error> {
+    let known = FORMAT_VERSION;
+    match found {
+        0 => Err(damaged(run, record, "no version")),
+        _ if found < known => Err(Error::OlderEntry { run: run.clone(), record, found, known }),
+        _ if found > known => Err(Error::NewerEntry { run: run.clone(), record, found, known }),
+        _ => Ok(()),
+    }
 }
 
 /// The body with its large values in their places.

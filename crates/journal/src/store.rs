@@ -2,7 +2,7 @@
 
 use crate::commit::Committer;
 use crate::control::{self, Control, Receipt, Request};
-use crate::error::{Error, GONE, SHORT_OF_HEAD, UNLIKE_HEAD};
+use crate::error::{Error, GONE, LATEST, SHORT_OF_HEAD, UNLIKE_HEAD};
 use crate::lease::Found;
 use crate::list::{List, Listed};
 use crate::options::Options;
@@ -244,7 +244,7 @@ impl Store {
         }
         let mut found = Vec::new();
         let damage = list.walk(|listed| {
-            let latest = prefix_or_id == "latest";
+            let latest = prefix_or_id == LATEST;
             let id = &listed.stored.row.id;
             if exact.as_ref() == Some(id) {
                 found = vec![listed];

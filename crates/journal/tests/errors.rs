@@ -198,7 +198,21 @@ fn a_store_that_only_reads_changes_nothing() {
 }
 
 #[test]
-fn an_entry_of_a_newer_version_is_refused_by_name() {
+fn an_entry_of_another_version_is_refused_by_name() {
+    let cases = [
+        (7_u16, Code::JOURNAL_NEWER, "version 7, this version knows 2"),
+        (1, Code::JOURNAL_OLDER, "version 1, which this version no longer reads; it knows 2"),
+        (0, Code::JOURNAL_DAMAGED, "no version"),
+    ];
+    for (version, code, told) in cases {
+        let error = with_version(version);
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(error.to_string(), format!("run `a`, record 2: {told}"));
+    }
+}
+
+/// What reading a run says whose third record has this version.
+fn with_version(version: u16) -> Error {
     let directory = tempfile::tempdir().unwrap();
     record(&Store::open(directory.path()).unwrap(), "a", &whole_run("a", 1));
     let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
@@ -208,15 +222,14 @@ fn an_entry_of_a_newer_version_is_refused_by_name() {
         .unwrap();
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&place.to_le_bytes());
-    hasher.update(&7_u16.to_le_bytes());
+    hasher.update(&version.to_le_bytes());
     hasher.update(&1_i64.to_le_bytes()); // the column `task`: call 0
     hasher.update(body.as_bytes());
-    let update = "UPDATE entries SET version = 7, checksum = ?2 WHERE row = ?1";
-    database.execute(update, [place, i64::from(hasher.finalize())]).unwrap();
+    let update = "UPDATE entries SET version = ?3, checksum = ?2 WHERE row = ?1";
+    let values = [place, i64::from(hasher.finalize()), i64::from(version)];
+    database.execute(update, values).unwrap();
     drop(database);
-    let error = read(&Store::open_read_only(directory.path()).unwrap(), "a").unwrap_err();
-    assert_eq!(error.code(), Code::JOURNAL_NEWER, "{error}");
-    assert_eq!(error.to_string(), "run `a`, record 2: version 7, this version knows 1");
+    read(&Store::open_read_only(directory.path()).unwrap(), "a").unwrap_err()
 }
 
 #[test]
@@ -275,6 +288,7 @@ fn every_error_has_a_hint_and_speaks_in_one_lower_case_line() {
         Error::Fenced { run: run.clone(), epoch: 1, found: None },
         Error::RunEnded { run, status: loopwright_types::RunStatus::Complete },
         Error::Older { path: path.clone(), found: 1, known: 2 },
+        Error::OlderEntry { run: id("a"), record: 3, found: 1, known: 2 },
         Error::ExportDamaged { path: path.clone(), at: 7, what: "ends early".to_owned() },
         Error::ExportFile { path: path.clone(), cause: cause.clone() },
         Error::FileExists { path: path.clone() },

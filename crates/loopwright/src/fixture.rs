@@ -1,12 +1,12 @@
 //! Recordings of runs as tests of their programs.
 
-use loopwright_host::Guests;
+mod forgive; // what may differ
+
+pub(crate) use forgive::{Forgiving, rename};
+
 use loopwright_journal::{Error, Store};
-use loopwright_protocol::{
-    Entry, GuestStart, Json, ProgramText, RecordKind, RunStart, TurnInput, TurnReport,
-};
-use loopwright_types::{Diagnostic, GuestId, Position, RunId};
-use std::collections::{HashMap, VecDeque};
+use loopwright_protocol::{Entry, ProgramText, RunStart};
+use loopwright_types::RunId;
 use std::path::Path;
 
 /// A run's entries, in memory.
@@ -55,49 +55,4 @@ pub fn program_text(
     name: &str,
 ) -> Result<ProgramText, loopwright_program::Report> {
     crate::modules::load(workspace, path, name).map(|(_, text)| text)
-}
-
-/// Guests that are forgiven where their program's lines are, and what it logs.
-pub(crate) struct Forgiving<G> {
-    guests: G,
-    /// Calls as they were recorded: request and place.
-    calls: HashMap<GuestId, VecDeque<(Json, Option<Position>)>>,
-}
-
-impl<G: Guests> Forgiving<G> {
-    pub fn new(guests: G, entries: &[Entry]) -> Self {
-        let mut calls: HashMap<GuestId, VecDeque<_>> = HashMap::new();
-        for entry in entries {
-            if let Entry::Called(call) = entry {
-                let recorded = (call.request.clone(), call.position);
-                calls.entry(call.guest).or_default().push_back(recorded);
-            }
-        }
-        Self { guests, calls }
-    }
-}
-
-impl<G: Guests> Guests for Forgiving<G> {
-    fn start(&mut self, guest: GuestId, start: &GuestStart) -> Result<(), Diagnostic> {
-        self.guests.start(guest, start)
-    }
-
-    fn turn(&mut self, guest: GuestId, input: &TurnInput) -> TurnReport {
-        let mut report = self.guests.turn(guest, input);
-        report.records.retain(|record| record.kind != RecordKind::Log);
-        let recorded = self.calls.entry(guest).or_default();
-        for record in &mut report.records {
-            if matches!(record.kind, RecordKind::Call { .. })
-                && let Some((request, position)) = recorded.pop_front()
-                && request == record.json
-            {
-                record.position = position;
-            }
-        }
-        report
-    }
-
-    fn end(&mut self, guest: GuestId) {
-        self.guests.end(guest);
-    }
 }

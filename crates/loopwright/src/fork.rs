@@ -13,7 +13,7 @@ use crate::options::RunOptions;
 use crate::prepare::{PrepareError, Run, workspace_of};
 use crate::resume::nothing_recorded;
 use loopwright_engine::{Recorded, Refusal};
-use loopwright_journal::Store;
+use loopwright_journal::{Error, Store};
 use loopwright_program::Program;
 use loopwright_protocol::{Entry, ForkedFrom, Json, ProgramText, RunStart};
 use loopwright_types::{CallId, Code, Diagnostic, RunId, SettingError};
@@ -75,6 +75,7 @@ impl Run {
     /// When the old run cannot be read or has no such call, and as [`Run::prepare`].
     pub fn fork(options: &ForkOptions) -> Result<Fork, PrepareError> {
         let (start, entries) = old_run(&options.data_dir, &options.from)?;
+        let count = entries.len() as u64 + 1; // and its start
         let again = std::iter::once(Entry::RunStarted(Box::new(start.clone()))).chain(entries);
         let mut past = Recorded::read(again).expect("it begins with its start");
         let mut run = prepared(options, &start)?;
@@ -98,6 +99,7 @@ impl Run {
         }
         run.start.from = Some(Box::new(ForkedFrom {
             run: options.from.clone(),
+            entries: count,
             at: options.at,
             edited: run.start.program.digest != start.program.digest,
             reuse_effects: options.reuse_effects,
@@ -109,10 +111,33 @@ impl Run {
     }
 }
 
-/// The past of a fork that goes on, as it was decided when it began; `None` when the old run is gone.
-pub(crate) fn past_of(store: &Store, from: &ForkedFrom) -> Option<Recorded> {
-    let entries = store.read(&from.run).ok()?;
-    let mut past = Recorded::read(entries.map_while(Result::ok).map(|(_, entry)| entry))?;
+/// The past of a fork that goes on, as it was decided when it began.
+///
+/// # Errors
+/// When the old run is gone or has less than it had then: what was to be taken over would be done again.
+pub(crate) fn past_of(store: &Store, from: &ForkedFrom) -> Result<Recorded, Diagnostic> {
+    let lost = |error: &Error| {
+        let run = &from.run;
+        let message = format!("the run that this one was forked from is lost: {error}");
+        Diagnostic::new(error.code(), message).hint(format!(
+            "bring the record of `{run}` back from a backup or an export (`loopwright import`); `--allow-missing` goes on \
+             without it and does again, effects included, what is not taken over yet"
+        ))
+    };
+    let mut entries = Vec::new();
+    let read = store.read(&from.run).map_err(|error| lost(&error))?;
+    for entry in read.take(usize::try_from(from.entries).unwrap_or(usize::MAX)) {
+        entries.push(entry.map_err(|error| lost(&error))?.1);
+    }
+    let found = entries.len() as u64;
+    let missing = || {
+        let (run, last) = (from.run.clone(), from.entries.saturating_sub(1).max(found));
+        lost(&Error::Damaged { run, first: found, last, what: "missing".to_owned() })
+    };
+    if found < from.entries {
+        return Err(missing());
+    }
+    let mut past = Recorded::read(entries).ok_or_else(missing)?;
     if let Some(at) = from.at {
         past.refuse_from(at);
     }
@@ -120,7 +145,7 @@ pub(crate) fn past_of(store: &Store, from: &ForkedFrom) -> Option<Recorded> {
         past.accept_effects();
     }
     from.stale.iter().for_each(|call| past.refuse(*call, Refusal::Stale));
-    Some(past)
+    Ok(past)
 }
 
 /// The old run's start and what follows it, as far as it can be read.
@@ -130,8 +155,16 @@ fn old_run(data_dir: &Path, run: &RunId) -> Result<(RunStart, Vec<Entry>), Diagn
     let missing = || nothing_recorded(run);
     let first = read.next().ok_or_else(missing)?.map_err(|error| error.diagnostic())?;
     let Entry::RunStarted(start) = first.1 else { return Err(missing()) };
-    // A damaged record is worth what comes before the damage.
-    Ok((*start, read.map_while(Result::ok).map(|(_, entry)| entry).collect()))
+    let mut entries = Vec::new();
+    for entry in read {
+        match entry {
+            Ok((_, entry)) => entries.push(entry),
+            // A damaged record is worth what comes before the damage.
+            Err(error) if error.is_damage() => break,
+            Err(error) => return Err(error.diagnostic()),
+        }
+    }
+    Ok((*start, entries))
 }
 
 fn prepared(options: &ForkOptions, start: &RunStart) -> Result<Run, PrepareError> {

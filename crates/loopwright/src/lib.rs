@@ -19,6 +19,7 @@ mod options; // what a run is asked to be
 mod pool; // threads for work that blocks
 mod prepare; // everything before the first turn
 mod reach; // the tools in reach, looked at without a run
+mod rehearsal; // what is played where nothing may be done
 mod replay; // a recorded run again
 mod requests; // what other processes ask of a run
 mod resume; // a recorded run, prepared to go on

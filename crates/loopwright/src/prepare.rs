@@ -74,8 +74,8 @@ impl Run {
         Self::prepared(options, false)
     }
 
-    /// The same with the mock driver in place of every subagent, commands and agents included: to see whether a
-    /// program goes through.
+    /// The same with the mock driver in place of every subagent, commands and agents included, and with tools that do
+    /// nothing but read the workspace: to see whether a program goes through.
     ///
     /// # Errors
     /// As [`Run::prepare`].
@@ -100,7 +100,7 @@ impl Run {
         check_args(&program, options.args.as_ref(), &options.settings)?;
         let (settings, agents_dir) = (options.settings, options.agents_dir);
         let (over, model) = asked_model(options.model, &settings);
-        let Around { mut registry, providers, tools, told } = Around::open(
+        let around = Around::open(
             &workspace,
             &options.data_dir,
             agents_dir.clone(),
@@ -108,9 +108,7 @@ impl Run {
             &options.tables,
             &settings,
         )?;
-        if is_rehearsal {
-            registry.mock_all();
-        }
+        let Around { registry, providers, tools, told } = around.rehearsed(is_rehearsal);
         let models = pinned(&providers, &registry, model.as_deref())?;
         let interpreter = open_interpreter(options.cache_dir)?;
         let store =
@@ -133,6 +131,7 @@ impl Run {
             workspace: workspace.display().to_string(),
             agents_dir: agents_dir.map(|dir| dir.display().to_string()),
             from: None,
+            rehearsal: is_rehearsal,
             settings,
         };
         let mut warnings = program.warnings;
@@ -283,6 +282,15 @@ impl Around {
         told.extend(unknown_tools(&registry, &tools));
         told.extend(tools.bash_refusal().filter(|_| needs_bash(&registry)));
         Ok(Self { registry, providers, tools, told })
+    }
+
+    /// Where it is for a rehearsal: with nothing in it that does anything but read.
+    fn rehearsed(mut self, is_rehearsal: bool) -> Self {
+        if is_rehearsal {
+            self.registry.mock_all();
+            self.tools.rehearse();
+        }
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! A recorded run again, from its record alone: nothing is dispatched, every entry is made again and compared.
 
-use crate::fixture::{Forgiving, Recording};
+use crate::fixture::{Forgiving, Recording, rename};
 use crate::resume::{interpreter, start_of};
 use loopwright_engine::{Mismatch, Replayed};
 use loopwright_interpreter::{GAS_PER_MS, Guests};
@@ -70,8 +70,9 @@ pub fn replay_run(
     })?
 }
 
-/// Holds a program as it is now against a recording: the same calls, in the same order, and the same result. Where its
-/// lines are and what it logs does not matter. Nothing is dispatched.
+/// Holds a program as it is now against a recording: the same calls, in the same order, and the same end, a value or an
+/// error. Where its file and its lines are and what it logs does not matter. Nothing is dispatched: subagents, tools and
+/// people answer as they did.
 ///
 /// # Errors
 /// The first difference; when the recording was made by another interpreter.
@@ -85,8 +86,10 @@ pub fn replay_program(
         let message = "the recording has no first entry";
         return Err(Diagnostic::new(Code::JOURNAL_DAMAGED, message).into());
     };
-    start.program = program;
+    let was = std::mem::replace(&mut start.program, program);
+    let name = start.program.name.clone();
     let guests = Guests::new(interpreter(start, cache_dir)?, &start.settings);
+    rename(&mut entries, &was.name, &name);
     crate::execute::on_own_thread(move || {
         let mut guests = Forgiving::new(guests, &entries);
         let entries = entries.into_iter().filter(|entry| !matches!(entry, Entry::Logged(_)));

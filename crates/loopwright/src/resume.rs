@@ -6,7 +6,7 @@ use crate::mail::Mail;
 use crate::prepare::{Around, PrepareError, Run, open_interpreter};
 use crate::requests::Requests;
 use crate::toolbox::Toolbox;
-use loopwright_engine::{Doubt, Engine, Resume, ResumeError};
+use loopwright_engine::{Doubt, Engine, Recorded, Resume, ResumeError};
 use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
 use loopwright_journal::{Error, RunRow, Store, Writer};
 use loopwright_protocol::{Entry, RunStart, Subagent};
@@ -33,7 +33,8 @@ pub struct ResumeOptions {
     pub tokens: Option<u64>,
     /// The operator's ceiling on millionths of a US dollar from here on; 0 is none, absent leaves it.
     pub usd_micros: Option<u64>,
-    /// Whether it goes on without subagents and tools that are gone: work that is left for them fails for good.
+    /// Whether it goes on without subagents and tools that are gone: work that is left for them fails for good. A fork
+    /// also goes on without the run that it was forked from: what is left is done again.
     pub allow_missing: bool,
 }
 
@@ -99,8 +100,7 @@ impl Run {
         let (clock, recorded) = (Clock::start(), WhenRecorded::default());
         let guests =
             Guests::new(interpreter.clone(), settings).resting_in(options.data_dir.clone());
-        // A fork that goes on still takes over what the old run has, if that is still there.
-        let past = start.from.as_ref().and_then(|from| crate::fork::past_of(&store, from));
+        let past = past(&store, &start, options.allow_missing, &mut warnings)?;
         let reading = Reading { store, run: row.id.clone() };
         let store = Store::open_shared(&options.data_dir, settings);
         let store = store.map_err(|error| error.diagnostic())?;
@@ -139,6 +139,23 @@ impl Run {
     }
 }
 
+/// A fork that goes on still takes over what the old run has. Without that it goes on only where that was said.
+fn past(
+    store: &Store,
+    start: &RunStart,
+    allow_missing: bool,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Option<Recorded>, Diagnostic> {
+    let Some(from) = &start.from else { return Ok(None) };
+    match crate::fork::past_of(store, from) {
+        Err(error) if allow_missing => {
+            warnings.push(error);
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
 /// Whether the run may be taken at all, as far as its row says.
 fn check_row(store: &Store, row: &RunRow) -> Result<(), Diagnostic> {
     let run = row.id.clone();
@@ -174,7 +191,7 @@ pub(crate) fn live(row: &RunRow) -> Diagnostic {
         format!("run `{}` is being executed by process {} since {since} UTC", row.id, owner.pid);
     let run = &row.id;
     let hint = format!(
-        "`loopwright wait {run}` waits for its end; `loopwright pause {run}` or `cancel {run}` stops it there"
+        "`loopwright wait {run}` waits for its end; `loopwright pause {run}` or `loopwright cancel {run}` stops it there"
     );
     Diagnostic::new(told.code, message).hint(hint)
 }
@@ -279,7 +296,7 @@ fn take(reading: &Reading, took: Took, mut guests: Guests) -> Result<(Guests, Ta
     let mut count = 0;
     let feed = |resume: &mut Resume<'_>, count: &mut u64| {
         for entry in reading.store.read_from(run, *count).map_err(told)? {
-            let (_, entry) = entry.map_err(|error| damaged(&error, run))?;
+            let (_, entry) = entry.map_err(told)?;
             resume.entry(entry).map_err(|error| refused(&error, run))?;
             *count += 1;
         }
@@ -311,17 +328,6 @@ fn take(reading: &Reading, took: Took, mut guests: Guests) -> Result<(Guests, Ta
     Ok((guests, Taken { writer, engine, requests }))
 }
 
-/// A record that ends in damage: what is before it is not lost.
-fn damaged(error: &Error, run: &RunId) -> Diagnostic {
-    let told = error.diagnostic();
-    if !error.is_damage() {
-        return told;
-    }
-    told.hint(format!(
-        "`loopwright show {run}` shows what is before it; restore the data directory from a backup to go on"
-    ))
-}
-
 fn refused(error: &ResumeError, run: &RunId) -> Diagnostic {
     let told = error.diagnostic();
     if told.code != Code::JOURNAL_MISMATCH {
@@ -347,7 +353,7 @@ pub fn doubts(
     crate::execute::on_own_thread(move || {
         let mut resume = Resume::new(&mut guests, GAS_PER_MS);
         for entry in store.read(&run).map_err(|error| error.diagnostic())? {
-            let (_, entry) = entry.map_err(|error| damaged(&error, &run))?;
+            let (_, entry) = entry.map_err(|error| error.diagnostic())?;
             resume.entry(entry).map_err(|error| refused(&error, &run))?;
         }
         Ok(resume.doubts())

@@ -1,6 +1,7 @@
 //! The tools of one run behind one call: built-in ones, those of MCP servers, and applying what a subagent left in
 //! its worktree.
 
+use crate::rehearsal;
 use loopwright_mcp::{Endpoint, Options, Servers};
 use loopwright_protocol::{Json, Outcome, Tool, Worktree, WorktreeWork};
 use loopwright_subagents::{McpServer, Reach};
@@ -33,9 +34,12 @@ pub(crate) struct Toolbox {
     builtin: Tools,
     servers: Servers,
     worktrees: Worktrees,
+    workspace: PathBuf,
     /// Whether programs may apply branches.
     may_apply: bool,
     noticed: OnceLock<()>,
+    /// Whether nothing may be done: for rehearsals.
+    plays: bool,
 }
 
 impl Toolbox {
@@ -55,13 +59,31 @@ impl Toolbox {
             told.extend(servers.connect_all());
         }
         let worktrees = Worktrees::new(workspace, data_dir, &settings);
-        Ok((Self { builtin, servers, worktrees, may_apply, noticed: OnceLock::new() }, told))
+        let workspace = workspace.to_owned();
+        Ok((
+            Self {
+                builtin,
+                servers,
+                worktrees,
+                workspace,
+                may_apply,
+                noticed: OnceLock::new(),
+                plays: false,
+            },
+            told,
+        ))
     }
 
     /// Every tool of the run as plain data.
     pub fn tools(&self) -> Vec<Tool> {
         let apply = self.may_apply.then(apply_tool);
-        self.builtin.tools().into_iter().chain(self.servers.tools()).chain(apply).collect()
+        let all = self.builtin.tools().into_iter().chain(self.servers.tools()).chain(apply);
+        if self.plays { all.map(rehearsal::played).collect() } else { all.collect() }
+    }
+
+    /// From now on everything is played that does more than read the workspace.
+    pub fn rehearse(&mut self) {
+        self.plays = true;
     }
 
     /// The MCP servers.
@@ -116,6 +138,12 @@ impl Toolbox {
         progress: &dyn Fn(String),
     ) -> Outcome {
         let ToolCall { name, args, root, grant } = *call;
+        if self.plays && rehearsal::plays(name) {
+            // One that is not there is refused as ever.
+            if let Some(tool) = self.tools().into_iter().find(|tool| tool.is_named_by(name)) {
+                return Outcome::Done(Json::of(&rehearsal::result(&tool, args)));
+            }
+        }
         let result = if name == APPLY {
             self.apply(args, cancelled)
         } else if self.servers.resolve(name).is_some() {
@@ -143,6 +171,9 @@ impl Toolbox {
         cancelled: &dyn Fn() -> bool,
         tell: &dyn Fn(String),
     ) -> Outcome {
+        if self.plays {
+            return rehearsal::worktree(work, &self.workspace);
+        }
         let result = match work {
             WorktreeWork::Create => self.create(run, call, attempt, cancelled, tell),
             WorktreeWork::Finish(worktree) => {

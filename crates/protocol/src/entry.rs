@@ -14,8 +14,12 @@ use loopwright_types::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of the entries' serialised form; a journal with a larger one is refused.
-pub const FORMAT_VERSION: u16 = 1;
+/// Version of the entries' serialised form; a record with another one is refused by its number.
+///
+/// It rises when a version that is in use would misread what is written now: a field or kind of entry that it does not
+/// know, or one that means something else. Version 1 was in use before the first release only: it has no resumes, no
+/// forks and other digests of calls. From the first release on, what an older version wrote is read.
+pub const FORMAT_VERSION: u16 = 2;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,6 +212,9 @@ pub struct RunStart {
     /// The directory of definitions that went before the workspace's, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents_dir: Option<String>,
+    /// Whether subagents were mocks and tools did nothing but read: a rehearsal of the program.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// The run that it was forked from, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Box<ForkedFrom>>,

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct ForkedFrom {
     /// The old run.
     pub run: RunId,
+    /// Its entries that were read: those behind a damaged one were not, and others may have come since.
+    pub entries: u64,
     /// Calls from this one on were made again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<CallId>,

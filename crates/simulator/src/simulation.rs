@@ -139,6 +139,7 @@ impl Simulation {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            rehearsal: false,
             from: None,
             workspace: "/workspace".to_owned(),
         };
@@ -217,6 +218,7 @@ impl Simulation {
     pub fn past(mut self, past: Recorded) -> Self {
         self.start.from = Some(Box::new(ForkedFrom {
             run: past.run().clone(),
+            entries: 0,
             at: None,
             edited: false,
             reuse_effects: false,

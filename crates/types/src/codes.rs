@@ -142,6 +142,7 @@ codes! {
     817 WORKSPACE_GONE "a recorded run's workspace is gone";
     818 DEFINITION_CHANGED "something that a recorded run uses has changed";
     819 RUN_EMPTY "a run was stopped before anything of it was recorded";
+    820 JOURNAL_OLDER "the journal was written by a version before the first release";
     // 09xx: command line and settings.
     901 SETTING_UNKNOWN "a setting is not known";
     902 SETTING_INVALID "a setting's value does not fit";

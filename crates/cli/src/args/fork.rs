@@ -1,6 +1,6 @@
 //! What a fork is given.
 
-use super::{InDataDir, Watch, WithSettings};
+use super::{Given, InDataDir, Watch};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
@@ -15,18 +15,9 @@ pub struct Fork {
     /// Make this task again and all calls after it, in the order in which the old run made them.
     #[arg(long, value_name = "TASK")]
     pub at: Option<u32>,
-    /// Other arguments, as with `run`.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub args: Option<String>,
-    /// Another directory of subagent definitions that goes before the workspace's.
-    #[arg(long, value_name = "DIR")]
-    pub agents: Option<PathBuf>,
-    /// Another model for subagents that no command serves.
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// Settings that differ from the old run's.
+    /// What it is given in place of what the old run was given.
     #[command(flatten)]
-    pub settings: WithSettings,
+    pub given: Given,
     /// Take answers over although a file that was read for them has changed since.
     #[arg(long)]
     pub keep_stale: bool,

@@ -22,13 +22,14 @@ pub struct Replay {
 #[derive(Debug, ClapArgs)]
 pub struct Test {
     /// Programs, or directories to look for programs with recordings in: `audit.ts` has `audit.run` or
-    /// `audit.<anything>.run` next to it. A program that is named and has none is run with mock subagents.
+    /// `audit.<anything>.run` next to it. A program that is named and has none is rehearsed: run with mock subagents and
+    /// with tools that do nothing but read the workspace.
     #[arg(default_value = ".")]
     pub files: Vec<PathBuf>,
     /// A recorded run to hold the one program against, in place of files: its id, the beginning of it, or `latest`.
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
-    /// Record anew what no longer fits, and what has no recording: runs those programs.
+    /// Record anew what no longer fits: runs those programs. What has no recording, or one of a rehearsal, is rehearsed.
     #[arg(long, conflicts_with = "run")]
     pub update: bool,
     /// The workspace.

@@ -22,7 +22,8 @@ pub struct Resume {
     /// Raise a ceiling: `budget.tokens` or `budget.usd_micros`; may be repeated. Other settings stay as recorded.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Go on although subagents or tools that the run began with are gone: work that is left for them fails.
+    /// Go on although subagents or tools that the run began with are gone: work that is left for them fails. A fork
+    /// also goes on without the run that it was forked from: what is left is done again.
     #[arg(long)]
     pub allow_missing: bool,
     /// What is seen of it.

@@ -9,6 +9,23 @@ use std::path::PathBuf;
 pub struct Run {
     /// The program: a `.ts`, `.js` or `.mjs` file.
     pub program: PathBuf,
+    /// What it is given.
+    #[command(flatten)]
+    pub given: Given,
+    /// What is seen of it.
+    #[command(flatten)]
+    pub watch: Watch,
+    /// The workspace.
+    #[command(flatten)]
+    pub workspace: InWorkspace,
+    /// The data directory.
+    #[command(flatten)]
+    pub data_dir: InDataDir,
+}
+
+/// What a program is given to run with.
+#[derive(Debug, Default, ClapArgs)]
+pub struct Given {
     /// The run's arguments as JSON, `@file` to read them from a file, `@-` from standard input.
     #[arg(long, value_name = "JSON|@FILE")]
     pub args: Option<String>,
@@ -21,15 +38,6 @@ pub struct Run {
     /// Settings.
     #[command(flatten)]
     pub settings: WithSettings,
-    /// What is seen of it.
-    #[command(flatten)]
-    pub watch: Watch,
-    /// The workspace.
-    #[command(flatten)]
-    pub workspace: InWorkspace,
-    /// The data directory.
-    #[command(flatten)]
-    pub data_dir: InDataDir,
 }
 
 /// What is seen of a run.

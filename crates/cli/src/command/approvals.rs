@@ -1,9 +1,9 @@
 //! `approvals`: the questions that runs ask people.
 
-use super::ending::typed;
 use super::runs::open;
 use crate::args::Approvals;
 use crate::failure::{Failure, draw};
+use crate::hint::typed;
 use crate::terminal::Terminal;
 use loopwright::journal::{RunRow, Store};
 use loopwright::program::frame::Severity;

@@ -3,8 +3,8 @@
 //! The process is this command again. It tells on a pipe that its run is recorded, or ends with an error before that,
 //! which is then told in the foreground.
 
-use super::ending::typed;
 use crate::failure::Failure;
+use crate::hint::typed;
 use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::types::{Code, Diagnostic, RunId};
@@ -18,6 +18,9 @@ use std::process::{Command, ExitStatus, Stdio};
 
 /// The folder of logs in the data directory.
 const LOGS: &str = "logs";
+
+/// Extension of a log that has no run's name yet.
+const STARTING: &str = "starting";
 
 /// What the background process tells once its run is recorded.
 #[derive(Serialize, Deserialize)]
@@ -98,9 +101,15 @@ pub fn start(terminal: &Terminal, given: Option<&Path>, json: bool) -> Result<u8
 fn not_begun(terminal: &Terminal, status: ExitStatus, log: &Path) -> Result<u8, Failure> {
     let told = std::fs::read_to_string(log).unwrap_or_default();
     terminal.tell(&told);
+    // It could say nothing if the log has no room: neither can we then.
+    let full = OpenOptions::new().append(true).open(log).and_then(|mut log| log.write_all(b"\n"));
+    let full = full.map_err(|error| unwritable(log, &error));
     let _ = std::fs::remove_file(log);
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) if !told.trim().is_empty() => Ok(code),
+        _ if full.as_ref().is_err_and(|told| told.code == Code::DISK_FULL) => {
+            full.map(|()| 1).map_err(Failure::from)
+        }
         _ => {
             let message = format!(
                 "the process in the background ended (`{status}`) before it told that its run is recorded"
@@ -114,23 +123,44 @@ fn not_begun(terminal: &Terminal, status: ExitStatus, log: &Path) -> Result<u8, 
 /// A log without a name yet.
 fn new_log(data_dir: &Path) -> Result<(PathBuf, File), Diagnostic> {
     let logs = data_dir.join(LOGS);
-    let log = logs.join(format!("{}.starting", std::process::id()));
+    let log = logs.join(format!("{}.{STARTING}", std::process::id()));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs).and_then(|()| {
-        OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .append(false)
-            .mode(0o600)
-            .open(&log)
+        sweep(&logs);
+        let file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&log)?;
+        // Held by the process in the background too, as long as it writes. Without locks nothing is swept.
+        let _ = file.try_lock();
+        Ok(file)
     });
-    made.map(|file| (log, file)).map_err(|error| {
-        let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-        let code = if full { Code::DISK_FULL } else { Code::DATA_DIR };
-        let message = format!("`{}` cannot be written: {error}", logs.display());
-        Diagnostic::new(code, message)
-            .hint("choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`")
-    })
+    made.map(|file| (log, file)).map_err(|error| unwritable(&logs, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    let path = path.display();
+    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        return Diagnostic::new(
+            Code::DISK_FULL,
+            format!("no room is left on the disk that holds `{path}`"),
+        )
+        .hint("free some room, or choose a data directory on another disk with `--data-dir`");
+    }
+    Diagnostic::new(Code::DATA_DIR, format!("`{path}` cannot be written: {error}"))
+        .hint("choose another data directory with `--data-dir` or `LOOPWRIGHT_DATA_DIR`")
+}
+
+/// Removes logs of starts that were killed: whoever made them is gone, and nobody writes to them.
+fn sweep(logs: &Path) {
+    for entry in std::fs::read_dir(logs).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let named = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        let maker = named.filter(|pid| *pid > 1).and_then(rustix::process::Pid::from_raw);
+        let is_starting = path.extension().is_some_and(|it| it == STARTING);
+        let (true, Some(maker)) = (is_starting, maker) else { continue };
+        let is_gone = rustix::process::test_kill_process(maker) == Err(rustix::io::Errno::SRCH);
+        if is_gone && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Gives the log its run's name. The background process goes on writing to it under that name.
@@ -161,7 +191,13 @@ impl Background {
         let begun = Begun { run: run.clone(), told };
         let text = to_line(&begun);
         let mut out = std::io::stdout().lock();
-        // Whoever started it may be gone already: the run goes on.
-        let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
+        let told = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
+        if told.is_err() {
+            // Whoever started it is gone: the run goes on, and its log gets its name here.
+            let log = std::fs::read_link("/proc/self/fd/2").unwrap_or_default();
+            if log.extension().is_some_and(|it| it == STARTING) {
+                let _ = append(&log, &log.with_file_name(format!("{run}.log")));
+            }
+        }
     }
 }

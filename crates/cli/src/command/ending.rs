@@ -1,6 +1,7 @@
 //! What is left to say when a run has ended or waits: its result, why there is none, how to go on.
 
 use crate::failure::{Failure, draw};
+use crate::hint::typed;
 use crate::terminal::Terminal;
 use loopwright::RunReport;
 use loopwright::program::frame::Severity;
@@ -77,7 +78,8 @@ impl Show<'_> {
                 terminal.tell(&go_on(&report.run, self.data_dir));
             }
             if !terminal.is_live() {
-                terminal.tell(&format!("see: loopwright show {}", report.run));
+                let (run, at) = (&report.run, typed(self.data_dir));
+                terminal.tell(&format!("see: loopwright show {run}{at}"));
             }
         }
         match &report.result {
@@ -99,16 +101,6 @@ pub fn kept(terminal: &Terminal, run: &RunId, call: CallId, again: bool, data_di
     let place = if again { ", in the place of what was kept before" } else { "" };
     terminal.tell(&format!("kept for call {call} of run {run}{place}: taken when the run goes on"));
     terminal.tell(&go_on(run, data_dir));
-}
-
-/// The option that names this data directory, to be pasted into a shell.
-pub fn typed(data_dir: Option<&Path>) -> String {
-    let Some(dir) = data_dir else { return String::new() };
-    let text = dir.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@%:=".contains(c);
-    let quoted =
-        if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) };
-    format!(" --data-dir {}", escape_lines(&quoted))
 }
 
 /// A string as its text, anything else as JSON on one line. A terminal gets no text that it would act on.

@@ -69,7 +69,7 @@ fn may_go(terminal: &Terminal, plan: &ForkPlan) -> Result<bool, Failure> {
     if repeated == 0 {
         return Ok(true);
     }
-    let calls = if repeated == 1 { "a call that has" } else { "calls that have" };
+    let calls = if repeated == 1 { "call that has" } else { "calls that have" };
     let message = format!("the fork would make `{repeated}` {calls} effects again");
     Err(Diagnostic::new(Code::FORK_EFFECTS, message)
         .hint("`--reuse-effects` takes over what they gave, `--yes` lets them happen again")
@@ -78,6 +78,7 @@ fn may_go(terminal: &Terminal, plan: &ForkPlan) -> Result<bool, Failure> {
 
 /// Everything typed, read and forecast, and what of the old run's record is damaged.
 fn prepare(terminal: &Terminal, args: args::Fork) -> Result<(Fork, Option<Diagnostic>), Failure> {
+    let given = args.given;
     let store = open(terminal, args.data_dir.data_dir.as_deref())?;
     let from = store.find(&args.run).map_err(|error| error.diagnostic())?.id;
     let workspace = match &args.workspace {
@@ -91,16 +92,16 @@ fn prepare(terminal: &Terminal, args: args::Fork) -> Result<(Fork, Option<Diagno
         )
     });
     drop(store);
-    let resolved = resolve(&workspace, &args.settings.set)?;
-    let set = args.settings.set.iter().filter_map(|flag| flag.split_once('='));
+    let resolved = resolve(&workspace, &given.settings.set)?;
+    let set = given.settings.set.iter().filter_map(|flag| flag.split_once('='));
     let options = ForkOptions {
         from,
         program: args.program,
         at: args.at.map(CallId),
-        args: args.args.as_deref().map(arguments::read).transpose()?,
+        args: given.args.as_deref().map(arguments::read).transpose()?,
         workspace: args.workspace,
-        agents_dir: args.agents.as_deref().map(absolute),
-        model: args.model,
+        agents_dir: given.agents.as_deref().map(absolute),
+        model: given.model,
         set: set.map(|(name, value)| (name.trim().to_owned(), value.to_owned())).collect(),
         tables: resolved.tables,
         data_dir: data_dir(args.data_dir.data_dir.as_deref())?,

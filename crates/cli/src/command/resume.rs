@@ -33,10 +33,10 @@ fn forked(args: &args::Resume) -> args::Fork {
         run: args.run.clone(),
         program: args.program.clone(),
         at: None,
-        args: None,
-        agents: None,
-        model: None,
-        settings: args::WithSettings { set: args.set.clone() },
+        given: args::Given {
+            settings: args::WithSettings { set: args.set.clone() },
+            ..args::Given::default()
+        },
         keep_stale: false,
         reuse_effects: false,
         plan: args.plan,

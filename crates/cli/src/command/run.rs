@@ -64,15 +64,15 @@ pub fn watched(
 
 /// Everything typed, read and checked.
 fn prepare(args: args::Run) -> Result<Run, Failure> {
-    let resolved = resolve(&args.workspace.workspace, &args.settings.set)?;
+    let resolved = resolve(&args.workspace.workspace, &args.given.settings.set)?;
     let options = RunOptions {
-        args: args.args.as_deref().map(arguments::read).transpose()?,
+        args: args.given.args.as_deref().map(arguments::read).transpose()?,
         data_dir: data_dir(args.data_dir.data_dir.as_deref())?,
         cache_dir: cache_dir(),
         program: args.program,
         workspace: args.workspace.workspace,
-        agents_dir: args.agents.as_deref().map(absolute),
-        model: args.model,
+        agents_dir: args.given.agents.as_deref().map(absolute),
+        model: args.given.model,
         tables: resolved.tables,
         settings: resolved.settings,
     };

@@ -55,7 +55,7 @@ impl<'a> From<&'a RunRow> for RowOut<'a> {
     }
 }
 
-/// Prints the newest runs.
+/// Prints the newest runs; 1 when the list is damaged, because then one may be missing.
 ///
 /// # Errors
 /// When the journal cannot be read.
@@ -65,18 +65,19 @@ pub fn runs(terminal: &Terminal, args: &Runs) -> Result<u8, Failure> {
     for damage in &listing.damage {
         terminal.tell(&draw(terminal, &damage.diagnostic(), None, Severity::Warning));
     }
+    let code = u8::from(store.loss().is_some() || !listing.damage.is_empty());
     let rows = listing.rows;
     if args.json {
         let rows: Vec<RowOut<'_>> = rows.iter().map(RowOut::from).collect();
-        return terminal.out(&(to_line(&rows) + "\n")).map(|()| 0);
+        return terminal.out(&(to_line(&rows) + "\n")).map(|()| code);
     }
     if rows.is_empty() && listing.damage.is_empty() {
         terminal.tell("no runs yet: `loopwright run <program>` makes the first one");
-        return Ok(0);
+        return Ok(code);
     }
     let cells: Vec<Vec<(String, Colour)>> = rows.iter().map(cells).collect();
     let head = ["RUN", "STATUS", "STARTED (UTC)", "TOOK", "DONE", "TOKENS", "COST", "PROGRAM"];
-    terminal.out(&table(terminal.paint_out(), terminal.columns_out(), &head, &cells)).map(|()| 0)
+    terminal.out(&table(terminal.paint_out(), terminal.columns_out(), &head, &cells)).map(|()| code)
 }
 
 /// Opens the journal to look at it, and says when something of it is gone.

@@ -1,14 +1,14 @@
 //! `cancel` and `pause`: asked of whichever process executes the run.
 
-use super::ending::{go_on, typed};
+use super::ending::go_on;
 use super::runs::open;
 use crate::args;
 use crate::failure::Failure;
 use crate::place::data_dir;
 use crate::terminal::Terminal;
 use loopwright::journal::{Control, Error, RunRow, Store};
+use loopwright::nothing_recorded;
 use loopwright::types::{Code, Diagnostic, RunStatus};
-use std::path::Path;
 use std::time::Duration;
 
 /// What a run is asked.
@@ -32,7 +32,7 @@ pub fn stop(terminal: &Terminal, args: &args::Stop, stop: Stop) -> Result<u8, Fa
     let looked = open(terminal, given)?;
     let row = looked.find(&args.run.run).map_err(|error| error.diagnostic())?;
     if !row.live {
-        return Err(not_live(&row, given).into());
+        return Err(not_live(&row).into());
     }
     let store = Store::open(&data_dir(given)?).map_err(|error| error.diagnostic())?;
     let control = match stop {
@@ -43,7 +43,7 @@ pub fn stop(terminal: &Terminal, args: &args::Stop, stop: Stop) -> Result<u8, Fa
     drop(store);
     if !receipt.live {
         let row = looked.find(row.id.as_str()).map_err(|error| error.diagnostic())?;
-        return Err(not_live(&row, given).into());
+        return Err(not_live(&row).into());
     }
     if args.no_wait {
         return Ok(0);
@@ -54,7 +54,7 @@ pub fn stop(terminal: &Terminal, args: &args::Stop, stop: Stop) -> Result<u8, Fa
     let row = until_stopped(&looked, &row)?;
     let (run, status) = (&row.id, row.status);
     match (stop, status) {
-        _ if row.interrupted => return Err(not_live(&row, given).into()),
+        _ if row.interrupted => return Err(not_live(&row).into()),
         (Stop::Pause, RunStatus::Paused | RunStatus::Parked)
         | (Stop::Cancel, RunStatus::Cancelled) => {
             terminal.tell(&format!("run {run} is {}", status.as_str()));
@@ -82,15 +82,15 @@ pub fn until_stopped(store: &Store, row: &RunRow) -> Result<RunRow, Diagnostic> 
 }
 
 /// Why nobody can be asked.
-pub fn not_live(row: &RunRow, data_dir: Option<&Path>) -> Diagnostic {
-    let (run, at) = (&row.id, typed(data_dir));
+pub fn not_live(row: &RunRow) -> Diagnostic {
+    let run = &row.id;
     if matches!(row.status, RunStatus::Complete | RunStatus::Degraded | RunStatus::Failed) {
         return Error::RunEnded { run: run.clone(), status: row.status }.diagnostic();
     }
     let how = if row.interrupted { "its process is gone" } else { row.status.as_str() };
-    Diagnostic::new(Code::RUN_NOT_LIVE, format!("no process executes run `{run}`: {how}")).hint(
-        format!(
-            "`loopwright resume {run}{at}` goes on with it; `loopwright prune{at}` deletes runs"
-        ),
-    )
+    if row.interrupted && row.entries == 0 {
+        return nothing_recorded(run);
+    }
+    Diagnostic::new(Code::RUN_NOT_LIVE, format!("no process executes run `{run}`: {how}"))
+        .hint(format!("`loopwright resume {run}` goes on with it; `loopwright prune` deletes runs"))
 }

@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 use loopwright::journal::Store;
 use loopwright::program::frame::Severity;
 use loopwright::protocol::ProgramText;
-use loopwright::types::{Code, Diagnostic, RunId, RunStatus, Settings};
+use loopwright::types::{Code, Diagnostic, RunId, RunStatus};
 use loopwright::view::{Paint, escape};
 use loopwright::{
     Recording, ReplayError, Run, RunOptions, Unattended, program_text, replay_program,
@@ -24,6 +24,10 @@ const PROGRAMS: [&str; 4] = ["ts", "js", "mjs", "mts"];
 const RECORDING: &str = "run";
 /// Directories that hold other people's programs.
 const SKIPPED: [&str; 2] = ["node_modules", "target"];
+
+/// What to type where a run is given.
+const ONE: &str =
+    "name the program to hold against the run: `loopwright test program.ts --run <run>`";
 
 /// One program, and what it is held against.
 struct Case {
@@ -100,8 +104,15 @@ fn name_of(path: &Path) -> String {
 fn against_run(bench: &Bench<'_>, args: &Test, run: &str) -> Result<u8, Failure> {
     let [program] = args.files.as_slice() else {
         let message = "`--run` takes one program";
-        return Err(Diagnostic::new(Code::USAGE, message).into());
+        return Err(Diagnostic::new(Code::USAGE, message).hint(ONE).into());
     };
+    if program.is_dir() {
+        let message = format!("`--run` takes one program: `{}` is a directory", program.display());
+        return Err(Diagnostic::new(Code::USAGE, message).hint(ONE).into());
+    }
+    if !program.is_file() {
+        return Err(missing(program).into());
+    }
     let store = open(bench.terminal, args.data_dir.data_dir.as_deref())?;
     let run = store.find(run).map_err(|error| error.diagnostic())?.id;
     let recording = Recording::of_run(&store, &run).map_err(|error| error.diagnostic())?;
@@ -156,12 +167,15 @@ impl Bench<'_> {
         let went = self.held(program, recording);
         match (went, start) {
             (Went::Badly(..), Some(start)) if self.update => {
-                let mut options = self.options(program);
-                options.args = start.args;
-                options.agents_dir = start.agents_dir.map(PathBuf::from);
-                options.model = start.model;
-                options.settings = start.settings;
-                self.record(Run::prepare(options).map_err(Failure::from), file)
+                let run = self.options(program).and_then(|mut options| {
+                    options.args = start.args;
+                    options.agents_dir = start.agents_dir.map(PathBuf::from);
+                    options.model = start.model;
+                    options.settings = start.settings;
+                    let again = if start.rehearsal { Run::rehearse } else { Run::prepare };
+                    Ok(again(options)?)
+                });
+                self.record(run, file)
             }
             (went, _) => went,
         }
@@ -187,13 +201,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Run with mock subagents: it must end complete.
+    /// Run with mock subagents, and tools that only read: it must end complete.
     fn rehearsed(&self, program: &Path) -> Went {
+        let run = self.options(program).and_then(|options| Ok(Run::rehearse(options)?));
         if self.update {
-            let file = program.with_extension(RECORDING);
-            return self.record(Run::rehearse(self.options(program)).map_err(Failure::from), &file);
+            return self.record(run, &program.with_extension(RECORDING));
         }
-        match Run::rehearse(self.options(program)).map_err(Failure::from) {
+        match run {
             Ok(run) => self.execute(run).map_or_else(|went| went, |(_, told)| Went::Well(told)),
             Err(failure) => self.refused(&failure),
         }
@@ -206,23 +220,19 @@ impl Bench<'_> {
         }
     }
 
-    fn options(&self, program: &Path) -> RunOptions {
-        let resolved = resolve(&self.workspace, &[]);
-        let (tables, settings) = match resolved {
-            Ok(resolved) => (resolved.tables, resolved.settings),
-            Err(_) => (toml::Table::new(), Settings::default()),
-        };
-        RunOptions {
+    fn options(&self, program: &Path) -> Result<RunOptions, Failure> {
+        let resolved = resolve(&self.workspace, &[])?;
+        Ok(RunOptions {
             program: program.to_owned(),
             workspace: self.workspace.clone(),
             args: None,
             agents_dir: None,
             model: Some("mock".to_owned()),
-            tables,
-            settings,
+            tables: resolved.tables,
+            settings: resolved.settings,
             data_dir: self.scratch.0.clone(),
             cache_dir: cache_dir(),
-        }
+        })
     }
 
     /// Runs to the end; only a complete run is one to hold others against.
@@ -270,6 +280,12 @@ impl Bench<'_> {
     }
 }
 
+fn missing(program: &Path) -> Diagnostic {
+    let message = format!("cannot read `{}`: it is not there", program.display());
+    Diagnostic::new(Code::PROGRAM_UNREADABLE, message)
+        .hint("name programs, or directories with programs and recordings")
+}
+
 /// What is to be tested, in a fixed order.
 fn cases(files: &[PathBuf]) -> Result<Vec<Case>, Diagnostic> {
     let mut cases = Vec::new();
@@ -279,9 +295,7 @@ fn cases(files: &[PathBuf]) -> Result<Vec<Case>, Diagnostic> {
             continue;
         }
         if !file.is_file() {
-            let message = format!("cannot read `{}`: it is not there", file.display());
-            return Err(Diagnostic::new(Code::PROGRAM_UNREADABLE, message)
-                .hint("name programs, or directories with programs and recordings"));
+            return Err(missing(file));
         }
         let recordings = recordings_of(file);
         if recordings.is_empty() {

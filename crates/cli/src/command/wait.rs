@@ -21,7 +21,7 @@ pub fn wait(terminal: &Terminal, args: &Wait) -> Result<u8, Failure> {
     let row = store.find(&args.run.run).map_err(|error| error.diagnostic())?;
     let row = until_stopped(&store, &row)?;
     if row.interrupted {
-        return Err(not_live(&row, given).into());
+        return Err(not_live(&row).into());
     }
     let sources = Sources::default();
     let report = last(&store, &row, &sources)?;

@@ -10,8 +10,9 @@ const LOGS_MAX: usize = 20;
 /// Failures shown.
 const FAILURES_MAX: usize = 10;
 
-/// The summary, one line feed at the end of each row. Nothing for a run that never began.
-pub fn summary(view: &RunView, paint: Paint, columns: usize) -> String {
+/// The summary, one line feed at the end of each row. Nothing for a run that never began. `at` is the option that names
+/// the data directory, where one was typed.
+pub fn summary(view: &RunView, paint: Paint, columns: usize, at: &str) -> String {
     let Some(header) = view.header() else { return String::new() };
     let mut out = Summary { paint, columns: columns.saturating_sub(1), text: String::new() };
     out.logs(view);
@@ -40,7 +41,9 @@ pub fn summary(view: &RunView, paint: Paint, columns: usize) -> String {
     if let Some(words) = view.cache().words() {
         out.row(&[("  cache: ", Paint::dim), (&words, Paint::plain)]);
     }
-    out.row(&[("  loopwright show ", Paint::dim), (header.run.as_str(), Paint::dim)]);
+    // Not cut at the terminal's edge: it is there to be pasted.
+    out.text.push_str(&paint.dim(&format!("  loopwright show {}{at}", header.run)));
+    out.text.push('\n');
     out.text
 }
 

@@ -49,6 +49,13 @@ impl Place {
         self.path().join(".data")
     }
 
+    /// Whether nobody is in the middle of a commit.
+    pub fn may_write(&self) -> bool {
+        let database = rusqlite::Connection::open(self.data().join("journal.db")).unwrap();
+        database.busy_timeout(std::time::Duration::ZERO).unwrap();
+        database.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
+    }
+
     /// The command, with an environment that holds nothing of the machine's.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(Path::new(env!("CARGO_BIN_EXE_loopwright")));
@@ -115,4 +122,26 @@ impl Ended {
             |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.out.lines().map(read).collect()
     }
+}
+
+/// CRC-32 as journal and exports have it, a bit at a time.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+    let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| step(sum));
+    !bytes.iter().fold(!0, byte)
+}
+
+/// Sends a signal (`-STOP`) to a process.
+pub fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Whether a test may mount file systems; says why not.
+pub fn can_mount() -> bool {
+    let script = "unshare -rm sh -c 'mount -t tmpfs -o size=1m tmpfs /tmp' 2>&1";
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    if !output.status.success() {
+        println!("skipped: cannot mount here: {}", String::from_utf8_lossy(&output.stdout).trim());
+    }
+    output.status.success()
 }

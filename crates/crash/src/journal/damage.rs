@@ -2,6 +2,7 @@
 
 use super::world::World;
 use loopwright_journal::Error;
+use loopwright_protocol::FORMAT_VERSION;
 use loopwright_types::RunId;
 use rusqlite::{Connection, params};
 
@@ -64,8 +65,8 @@ fn change(database: &Connection, id: &RunId, way: u64, place: u64) -> rusqlite::
             let body = "{\"phase\":{\"guest\":0,\"title\":\"of another history\"}}";
             let sum = checksum(row, body.as_bytes());
             let update = "UPDATE entries SET body = ?2, refs = NULL, task = NULL, checksum = ?3, \
-                          version = 1 WHERE row = ?1";
-            database.execute(update, params![row, body, sum])?
+                          version = ?4 WHERE row = ?1";
+            database.execute(update, params![row, body, sum, FORMAT_VERSION])?
         }
         _ => database.execute("DELETE FROM entries WHERE row = ?1", [row])?,
     };
@@ -74,7 +75,7 @@ fn change(database: &Connection, id: &RunId, way: u64, place: u64) -> rusqlite::
 
 /// CRC-32 of a record without references, by its definition (the polynomial of IEEE 802.3).
 fn checksum(row: i64, body: &[u8]) -> u32 {
-    let version = 1_u16.to_le_bytes();
+    let version = FORMAT_VERSION.to_le_bytes();
     let bytes = row.to_le_bytes().into_iter().chain(version).chain(body.iter().copied());
     let sum = bytes.fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| {

@@ -42,6 +42,7 @@ pub fn start(run: &str) -> RunStart {
         models: Default::default(),
         model: None,
         agents_dir: None,
+        rehearsal: false,
         from: None,
         workspace: "/workspace".to_owned(),
     }

@@ -32,6 +32,18 @@ impl Reporter for Collector {
     }
 }
 
+/// Gives workers the default of SIGINT, as the command does by handling it: a shell that runs these tests in the
+/// background makes them, and all that they start, ignore it.
+fn defaults_for_workers() {
+    use signal_hook::{consts::SIGINT, flag::register_conditional_default};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // Handled with what it does by default: Ctrl-C still ends the tests.
+    let handle = || {
+        register_conditional_default(SIGINT, Arc::new(true.into())).unwrap();
+    };
+    ONCE.call_once(handle);
+}
+
 /// A workspace with workers, and the drivers over it.
 pub struct Bench {
     pub workspace: tempfile::TempDir,
@@ -75,6 +87,7 @@ impl Bench {
     }
 
     pub fn with(python: &str, extra: &str, values: &[(&str, &str)]) -> Self {
+        defaults_for_workers();
         let workspace = tempfile::tempdir().unwrap();
         let command = match extra.contains("command:") || extra.contains("driver: mock") {
             true => "",

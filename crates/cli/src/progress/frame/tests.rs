@@ -52,6 +52,7 @@ impl Scene {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            rehearsal: false,
             from: None,
             workspace: "/work".to_owned(),
         })));

@@ -70,6 +70,7 @@ impl Script {
             models: Default::default(),
             model: None,
             agents_dir: None,
+            rehearsal: false,
             from: None,
             workspace: "/work".to_owned(),
         };
