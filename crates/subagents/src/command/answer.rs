@@ -1,7 +1,7 @@
 //! The last line of a command's output, read as its answer. It is data: checked, bounded, never interpreted.
 
 use loopwright_processes::shown;
-use loopwright_protocol::Json;
+use loopwright_protocol::{Found, Json};
 use loopwright_types::{Code, Failure, Reason, Usage};
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -58,6 +58,37 @@ pub(crate) fn read(line: &[u8], bytes_max: usize) -> Result<Answer, Failure> {
     check(&result)?;
     let json = Json::parse(result.get().to_owned()).map_err(|error| not_json(text, &error))?;
     Ok(Answer { result: Ok(json), usage })
+}
+
+/// Reads the last line of a lookup: what became of an attempt, as a [`Found`].
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn read_lookup(line: &[u8], bytes_max: usize) -> Result<Answer, Failure> {
+    let text = std::str::from_utf8(line)
+        .map_err(|_| unusable("the last line of its output is not UTF-8 text", ""))?;
+    let envelope: Envelope = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
+    let status = match &envelope.status {
+        // The command's own last line, kept and printed again, says by itself that it was done.
+        None => "done".to_owned(),
+        Some(status) => serde_json::from_str(status.get()).unwrap_or_default(),
+    };
+    let found = match status.as_str() {
+        "done" => {
+            let Answer { result, usage } = read(line, bytes_max)?;
+            return Ok(Answer { result: result.map(|it| Json::of(&Found::Done(it))), usage });
+        }
+        "not_done" => Found::NotDone,
+        "unknown" => {
+            let said = envelope.message.map(|message| words(&message)).unwrap_or_default();
+            Found::Unknown(shown(if said.is_empty() { "it cannot tell" } else { &said }, SHOWN_MAX))
+        }
+        other => {
+            let cause = format!("its answer has the `status` `{}`", shown(other, 100));
+            return Err(unusable(&cause, "a lookup says `done`, `not_done` or `unknown`"));
+        }
+    };
+    Ok(Answer { result: Ok(Json::of(&found)), usage: Usage::default() })
 }
 
 /// The failure for output that holds no answer.
@@ -134,6 +165,8 @@ struct Envelope {
     error: Option<Box<RawValue>>,
     retryable: Option<Box<RawValue>>,
     usage: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
+    message: Option<Box<RawValue>>,
     repeated: bool,
 }
 
@@ -155,6 +188,8 @@ impl<'de> Deserialize<'de> for Envelope {
                         "error" => &mut envelope.error,
                         "retryable" => &mut envelope.retryable,
                         "usage" => &mut envelope.usage,
+                        "status" => &mut envelope.status,
+                        "message" => &mut envelope.message,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
