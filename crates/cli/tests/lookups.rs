@@ -82,7 +82,8 @@ fn an_effect_that_was_not_done_before_the_kill_is_sent_again_under_the_same_key(
     killed(&place, || !lines(&place, "begun").is_empty());
     let ended = place.run(&["resume", "--json"]).code(0);
     let events = ended.events();
-    let of = |name: &str| -> Vec<&Value> { events.iter().filter(|it| it["event"] == name).collect() };
+    let of =
+        |name: &str| -> Vec<&Value> { events.iter().filter(|it| it["event"] == name).collect() };
     assert_eq!(of("task.lookup")[0]["looksUp"], 1, "{events:?}");
     assert_eq!(of("task.looked_up")[0]["found"], "not_done", "{events:?}");
     assert_eq!(of("run.finished")[0]["result"], "sent", "{events:?}");
