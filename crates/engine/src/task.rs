@@ -211,7 +211,7 @@ impl Engine {
         call.held = true;
         call.since = now;
         let first = call.started.is_none();
-        let began = *call.started.get_or_insert(now);
+        call.started.get_or_insert(now);
         self.active += 1;
         let subagent = match &work {
             Work::Task(work) => Some(work.subagent.clone()),
@@ -248,9 +248,7 @@ impl Engine {
             // Whether a provider is back is asked with the host's own patience.
             Some(task) if self.is_excused(task) => None,
             Some(task) => self.time_left(task),
-            None => {
-                timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now))
-            }
+            None => self.time_left(id),
         };
         if first {
             self.set_deadline(id, timeout);

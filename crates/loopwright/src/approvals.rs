@@ -142,6 +142,8 @@ impl Search {
             return false;
         }
         match Found::of(&end.outcome) {
+            // One that was ended with its run is made again.
+            _ if matches!(&end.outcome, Outcome::Failed(it) if it.reason == Reason::Cancelled) => {}
             Found::Unknown(why) => *said = Some(why),
             Found::Done(_) | Found::NotDone => drop(self.doubts.remove(&end.call)),
         }

@@ -18,6 +18,8 @@ pub(super) struct Asked {
     pub work: Work,
     /// How the provider ended it. An effect is done then.
     pub ended: Option<Outcome>,
+    /// It went down with the system that had asked: it is never done.
+    pub lost: bool,
     /// Its answer is known to be durable, or a guest has it.
     pub sure: bool,
 }
@@ -63,6 +65,7 @@ impl Books {
                 key,
                 work,
                 ended: None,
+                lost: false,
                 sure: false,
             });
             return self.asked.len() - 1;
@@ -84,7 +87,17 @@ impl Books {
         self.demand(!twice, || format!("{name}, under key {under}: its effect is done twice"));
         let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
         self.demand(known == key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
-        self.asked.push(Asked { life, call, attempt, under, key, work, ended: None, sure: false });
+        self.asked.push(Asked {
+            life,
+            call,
+            attempt,
+            under,
+            key,
+            work,
+            ended: None,
+            lost: false,
+            sure: false,
+        });
         self.asked.len() - 1
     }
 
@@ -97,6 +110,14 @@ impl Books {
         self.demand(!again, || format!("{name} goes out again"));
         let known = self.calls.get(&call).is_none_or(|known| known == sent);
         self.demand(known, || format!("{name} looks up what the call is not"));
+    }
+
+    /// The system went down: some of what was under way goes with it, the rest arrives later.
+    pub fn went_down(&mut self, mut goes: impl FnMut() -> bool) {
+        let under_way = self.asked.iter_mut().filter(|one| one.ended.is_none() && !one.lost);
+        for one in under_way.filter(|one| effects(&one.work) != Effects::None) {
+            one.lost = goes();
+        }
     }
 
     /// Whoever sent this was told that it was not done.

@@ -225,6 +225,9 @@ impl<'d> Host<'d> {
 
     fn ends(&mut self, number: usize, again: bool) -> Option<Event> {
         let mut world = self.world.borrow_mut();
+        if world.books.asked[number].lost {
+            return None;
+        }
         let outcome = world.end(number);
         let (now, life) = (world.now, world.life);
         let asked = &world.books.asked[number];

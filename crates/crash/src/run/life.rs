@@ -207,6 +207,7 @@ fn resume(
             (one.call, one.attempt) == (doubt.call, doubt.attempt)
                 && effects(&one.work) != Effects::None
         });
+        let number = number.filter(|number| !world.books.asked[*number].lost);
         let decision = match number.map(|number| world.end(number)) {
             Some(Outcome::Done(value)) => Decision::Done(value),
             Some(Outcome::Failed(_)) => Decision::Fail,

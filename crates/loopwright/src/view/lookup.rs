@@ -4,7 +4,7 @@ use super::call::NOTE_CHARS_MAX;
 use super::preview::preview_text;
 use super::{CallStatus, RunView};
 use loopwright_protocol::{EndEntry, Found, Outcome, StartEntry};
-use loopwright_types::{Attempt, CallId};
+use loopwright_types::{Attempt, CallId, Reason};
 
 impl RunView {
     /// Whether the attempt looks up what became of another one.
@@ -31,15 +31,14 @@ impl RunView {
 
     /// A lookup ended: what it found out, as the call's note.
     pub(super) fn lookup_ended(&mut self, entry: &EndEntry) {
-        let found = Found::of(&entry.outcome);
-        let index = match &found {
-            Found::Done(_) => 0,
-            Found::NotDone => 1,
-            Found::Unknown(_) => 2,
-        };
-        self.looked_up[index] += 1;
-        if matches!(found, Found::Done(_)) {
-            self.lost.remove(&entry.call);
+        match Found::of(&entry.outcome) {
+            _ if cut_off(&entry.outcome) => {} // it had no time to find anything out
+            Found::Done(_) => {
+                self.looked_up[0] += 1;
+                self.lost.remove(&entry.call);
+            }
+            Found::NotDone => self.looked_up[1] += 1,
+            Found::Unknown(_) => self.looked_up[2] += 1,
         }
         let note = preview_text(&found_words(&entry.outcome), NOTE_CHARS_MAX);
         self.step_looked_up(entry.call, &note);
@@ -66,8 +65,14 @@ impl RunView {
 /// `looked up: not done`.
 pub(super) fn found_words(outcome: &Outcome) -> String {
     match Found::of(outcome) {
+        _ if cut_off(outcome) => "looked up: cut off before it told anything".to_owned(),
         Found::Done(_) => "looked up: it was done".to_owned(),
         Found::NotDone => "looked up: it was not done".to_owned(),
         Found::Unknown(why) => format!("looked up: unknown: {why}"),
     }
+}
+
+/// Whether the lookup was ended with its call or its run.
+fn cut_off(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.reason == Reason::Cancelled)
 }
