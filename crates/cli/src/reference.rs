@@ -73,10 +73,11 @@ const STREAMS: &str = "\n## Output\n\n\
     `CLICOLOR_FORCE` and `TERM=dumb` are honoured. Text of programs and models never reaches a terminal unescaped.\n\n\
     `run --json` prints one event a line: `run.started`, `phase`, `log`, `task.queued`, `task.started`, \
     `task.progress`, `task.attempt` (an attempt ended and the task goes on), `task.ended` (with `status` `done`, \
-    `failed` or `cancelled`), the same for `tool.`, `sleep.`, `approve.` and `workflow.`, `guest.started`, \
+    `failed` or `cancelled`), `task.lookup` (`looksUp`, an attempt of which nothing is known) and `task.looked_up` \
+    (`found`: `done`, `not_done` or `unknown`), the same for `tool.`, `sleep.`, `approve.` and `workflow.`, `guest.started`, \
     `guest.ended`, `dropped`, `unhandled`, `coverage`, `cancel.requested`. Each step of a subagent's loop (a request \
     to a model, a call of a tool, its worktree) is told by `step.queued`, `step.started`, `step.progress`, \
-    `step.attempt` and `step.ended` with `task`, `step`, `kind` (`model`, `tool`, `resolve`, `worktree`), `turn` \
+    `step.attempt`, `step.lookup`, `step.looked_up` and `step.ended` with `task`, `step`, `kind` (`model`, `tool`, `resolve`, `worktree`), `turn` \
     (from 1; 0 outside the conversation), `name`, a tool's `args`, and at the end `status`, `attempts`, `ms` and \
     `usage`; what a step gave is not streamed, `show --task --json` has it. A task's `usage` includes that of its \
     steps. `provider.down` (`provider`, `waiting` tasks, `failure`) and `provider.up` (`provider`, `waiting`, `ms`) \

@@ -47,6 +47,7 @@ impl Engine {
     pub(crate) fn write_ahead(&mut self, id: CallId) {
         let (now, call) = (self.now, &self.calls[id.0 as usize]);
         let target = call.target.expect("a task has a target");
+        let key = call.same_key.then_some(call.key);
         let entry = StartEntry {
             call: id,
             attempt: Attempt(call.attempts + 1),
@@ -55,6 +56,8 @@ impl Engine {
             effects: None,
             ahead: true,
             reask: self.task(id).feedback.is_some(),
+            key,
+            looks_up: None,
         };
         let number = self.append(Entry::AttemptStarted(entry));
         self.calls[id.0 as usize].ahead = Some(number);

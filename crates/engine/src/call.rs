@@ -1,6 +1,7 @@
 //! One call's state, from the guest's record to its delivery.
 
 use crate::lanes::SubagentIndex;
+use crate::lookup::InDoubt;
 use crate::loops::Loop;
 use loopwright_protocol::{CallKind, Feedback, Model, Request, SettleEntry, TaskRequest, Work};
 use loopwright_schema::Validator;
@@ -51,8 +52,16 @@ pub(crate) struct Call {
     pub bits: u32,
     pub position: Option<Position>,
     pub state: State,
-    /// Attempts decided so far.
+    /// Attempts decided so far, lookups included.
     pub attempts: u32,
+    /// How many of them looked up what became of another one.
+    pub lookups: u32,
+    /// The attempt whose idempotency key the last one went out under that was no lookup.
+    pub key: Attempt,
+    /// Whether the next one goes out under the same key: it repeats what may be known there.
+    pub same_key: bool,
+    /// What is known while the call is in doubt.
+    pub doubt: Option<Box<InDoubt>>,
     /// The attempt whose end the host still owes; it may outlive the call's settling.
     pub active: Option<Attempt>,
     /// Whether the active attempt's dispatch still waits for its intent to be durable.
@@ -133,6 +142,10 @@ impl Call {
             position,
             state: State::Waiting,
             attempts: 0,
+            lookups: 0,
+            key: Attempt(0),
+            same_key: false,
+            doubt: None,
             active: None,
             held: false,
             ahead: None,

@@ -17,7 +17,7 @@ use loopwright_protocol::{
     RunStart, Subagent, Tool, Work, Worktree,
 };
 use loopwright_types::{Attempt, Bug, CallId, GuestId, Micros, Reason, RunId, Usage};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// One run. Feed it events with [`Engine::step`] and carry out the commands it answers with, in order.
@@ -55,6 +55,8 @@ pub struct Engine {
     pub(crate) turns: u32,
     pub(crate) tally: Tally,
     pub(crate) result_schema: Option<Json>,
+    /// Calls in doubt whose lookups have not gone out.
+    pub(crate) to_look_up: BTreeSet<CallId>,
     /// Attempts whose end the host still owes.
     pub(crate) active: usize,
     /// Unsettled calls that wait for something outside the run.
@@ -134,6 +136,7 @@ impl Engine {
             turns: 0,
             tally: Tally::default(),
             result_schema: crate::finish::meta_result(&start.program),
+            to_look_up: BTreeSet::new(),
             active: 0,
             parked: 0,
             ending: None,

@@ -231,6 +231,7 @@ impl Engine {
     fn anything_moves(&self) -> bool {
         let unsettled = self.guests.iter().filter(|guest| !guest.ended);
         self.active > 0
+            || !self.to_look_up.is_empty()
             || unsettled.into_iter().any(|guest| {
                 let waits = |id: &CallId| match self.calls[id.0 as usize].state {
                     State::Parked | State::Doubt => false,

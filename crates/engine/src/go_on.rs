@@ -81,7 +81,12 @@ impl Engine {
         for (id, attempt) in &entry.lost {
             if self.is_active(*id, *attempt) {
                 self.forget_attempt(*id);
+                let is_lookup = self.is_lookup(*id, *attempt);
+                self.forget_lookup(*id);
                 let call = &mut self.calls[id.0 as usize];
+                if is_lookup && !call.is_settled() {
+                    continue; // what it was to find out is as open as before
+                }
                 if !call.is_settled() {
                     call.state = State::Interrupted { sent: true };
                     continue;
@@ -102,7 +107,11 @@ impl Engine {
                 State::Interrupted { sent } if sent && self.effects_now(id) != Effects::None => {
                     self.doubt(id);
                 }
-                State::Interrupted { .. } => self.again(id),
+                State::Interrupted { .. } => match self.take_decision(id) {
+                    Some(decision) => self.as_decided(id, decision),
+                    None => self.again_under_same_key(id),
+                },
+                State::Doubt => self.want_lookup(id),
                 State::Parked => {
                     self.parked -= 1;
                     self.again(id);
@@ -150,14 +159,6 @@ impl Engine {
         }
     }
 
-    /// The call waits until it is known what became of it.
-    fn doubt(&mut self, id: CallId) {
-        let now = self.now;
-        let call = &mut self.calls[id.0 as usize];
-        (call.state, call.since) = (State::Doubt, now);
-        self.parked += 1;
-    }
-
     /// Whether the call, or a step of it, is in doubt: its time stands still.
     pub(crate) fn is_in_doubt(&self, id: CallId) -> bool {
         let call = &self.calls[id.0 as usize];
@@ -168,7 +169,7 @@ impl Engine {
     }
 
     /// Sends the call's next attempt, or lets it wait for its turn.
-    fn again(&mut self, id: CallId) {
+    pub(crate) fn again(&mut self, id: CallId) {
         match (self.calls[id.0 as usize].kind, self.request(id)) {
             (CallKind::Task | CallKind::Agent | CallKind::Tool, _) => self.enqueue(id),
             (CallKind::Model, _) => self.queue_model(id),
@@ -190,20 +191,24 @@ impl Engine {
         if call.state != State::Doubt {
             return;
         }
-        let (now, attempt) = (self.now, Attempt(call.attempts));
-        let waited = now.since(call.since);
+        let now = self.now;
         if Bug::ForgetDecision.is_on() {
             return;
         }
         self.append(Entry::Decided(DecideEntry { call: id, now, decision: decision.clone() }));
-        self.parked -= 1;
-        self.calls[id.0 as usize].state = State::Running;
-        let whole = self.calls[id.0 as usize].parent().unwrap_or(id);
-        let call = &mut self.calls[whole.0 as usize];
-        call.away = call.away.after(waited);
-        self.set_deadline(whole, self.timeout(whole));
+        self.leave_doubt(id);
+        if !self.decide_after_lookup(id, &decision) {
+            self.as_decided(id, decision);
+        }
+    }
+
+    /// Carries out what a person decided.
+    pub(crate) fn as_decided(&mut self, id: CallId, decision: Decision) {
+        let call = &mut self.calls[id.0 as usize];
+        let doubt = call.doubt.take();
+        let attempt = doubt.map_or(Attempt(call.attempts), |doubt| doubt.of);
         match decision {
-            Decision::Repeat => self.again(id),
+            Decision::Repeat => self.again_under_same_key(id),
             Decision::Fail => self.fail(id, given_up()),
             Decision::Done(value) => {
                 // An answer that does not match fails: to ask the subagent again would repeat the effect.
@@ -261,6 +266,7 @@ impl Engine {
                         self.out.push(Command::SetTimer { timer: TimerId::Retry(id), at });
                     }
                 }
+                (State::Doubt, _) => self.limit_lookup(id),
                 (_, CallKind::Sleep) if Bug::ForgetTimers.is_on() => {}
                 (_, CallKind::Sleep) => self.set_due(id, TimerId::Sleep(id)),
                 (_, CallKind::Approve) => self.set_due(id, TimerId::Deadline(id)),
@@ -280,8 +286,13 @@ impl Engine {
         let doubts: Vec<_> = calls.filter(|(_, call)| call.state == State::Doubt).collect();
         let (_, first) = doubts.first()?;
         let told = doubts.iter().take(DOUBTS_TOLD_MAX);
-        let mut names: Vec<String> =
-            told.map(|(id, call)| format!("`{}` {id}", call.kind.as_str())).collect();
+        let mut names: Vec<String> = told
+            .map(|(id, call)| {
+                let unknown = call.doubt.as_ref().and_then(|doubt| doubt.unknown.as_ref());
+                let unknown = unknown.map(|why| format!(" (looked up: {why})")).unwrap_or_default();
+                format!("`{}` {id}{unknown}", call.kind.as_str())
+            })
+            .collect();
         if doubts.len() > DOUBTS_TOLD_MAX {
             names.push(format!("{} more", doubts.len() - DOUBTS_TOLD_MAX));
         }

@@ -38,7 +38,7 @@ impl Engine {
             Work::Tool { name, .. } => self.tool_effects(name),
             Work::Worktree(_) => Effects::Local,
             Work::Model(_) | Work::ResolveModel { .. } | Work::Approve(_) => Effects::None,
-            Work::LoadProgram { .. } => Effects::None,
+            Work::LoadProgram { .. } | Work::LookUp(_) => Effects::None,
         }
     }
 

@@ -337,6 +337,7 @@ impl Engine {
             return; // what is still open then is looked at when the run is resumed
         }
         let id = match timer {
+            TimerId::Lookup(id) => return self.lookup_is_late(id),
             TimerId::Deadline(id) | TimerId::Retry(id) | TimerId::Sleep(id) => id,
             TimerId::Provider(gate) => {
                 // What waits for the provider is looked at after every event.
@@ -359,7 +360,7 @@ impl Engine {
             }
             (TimerId::Retry(_), State::Backoff) => self.enqueue(id),
             (TimerId::Deadline(_), _) => self.deadline_passed(id, now),
-            (TimerId::Retry(_) | TimerId::Provider(_), _) => {}
+            (TimerId::Retry(_) | TimerId::Provider(_) | TimerId::Lookup(_), _) => {}
         }
     }
 }

@@ -24,6 +24,7 @@ mod guest; // a guest's state, and what its records ask
 mod identity; // what a call is, whatever its place
 mod jitter; // seeded draws
 mod lanes; // queues and caps
+mod lookup; // what became of a call in doubt
 mod loops; // a subagent that a model serves, step by step
 mod models; // requests to models
 mod nested; // saved programs run inline

@@ -103,9 +103,17 @@ impl Engine {
             call.started = Some(now);
             self.set_deadline(id, timeout);
         }
-        let (effects, ahead) = (None, false);
-        let entry = StartEntry { call: id, attempt, now, subagent, effects, ahead, reask };
-        self.append(Entry::AttemptStarted(entry));
+        self.append(Entry::AttemptStarted(StartEntry {
+            call: id,
+            attempt,
+            now,
+            subagent,
+            effects: None,
+            ahead: false,
+            reask,
+            key: None,
+            looks_up: None,
+        }));
     }
 
     fn target_name(&self, id: CallId) -> &str {

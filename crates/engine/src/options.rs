@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub backoff: Micros,
     pub backoff_max: Micros,
     pub timeout: Micros,
+    /// Time for one lookup.
+    pub lookup_timeout: Micros,
     /// Turn limit of a subagent's loop, where neither call nor definition has one.
     pub turns_max: u32,
     /// Output tokens of one reply; 0 is the model's own limit.
@@ -55,6 +57,7 @@ impl Options {
             backoff: millis("task.backoff_ms"),
             backoff_max: millis("task.backoff_max_ms"),
             timeout: millis("task.timeout_ms"),
+            lookup_timeout: millis("task.lookup_timeout_ms"),
             turns_max: small("task.turns_max"),
             output_tokens_max: settings.integer("model.output_tokens_max"),
             provider_retries: small("provider.retries"),

@@ -124,6 +124,14 @@ impl Engine {
         if !self.is_open(id) {
             return;
         }
+        if let Some(of) = start.looks_up {
+            let doubt = self.calls[id.0 as usize].doubt.as_ref();
+            let is_wanted = doubt.is_some_and(|doubt| doubt.of == of);
+            if is_wanted && self.calls[id.0 as usize].state == State::Doubt {
+                self.start_lookup(id);
+            }
+            return;
+        }
         match kind {
             CallKind::Task | CallKind::Agent if !self.has_task(id) => {}
             CallKind::Task | CallKind::Agent if start.ahead => self.write_ahead(id),

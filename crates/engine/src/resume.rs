@@ -147,6 +147,10 @@ pub struct Doubt {
     pub label: Option<String>,
     /// What it may have done.
     pub effects: Effects,
+    /// Whether it can be looked up what became of it: that is done when the run goes on.
+    pub has_lookup: bool,
+    /// What the last lookup said, which did not find out what became of it.
+    pub looked_up: Option<String>,
     /// The program's line that made it.
     pub position: Option<Position>,
     /// Since when: its dispatch, or when a process found it open.
@@ -321,7 +325,8 @@ impl Engine {
         let calls = (0..).map(CallId).zip(&self.calls);
         let open = calls.filter(|(_, call)| !call.is_settled());
         let doubts = open.filter_map(|(id, call)| {
-            let lost = call.active.is_some() && !call.held;
+            let is_lookup = call.active.is_some_and(|attempt| self.is_lookup(id, attempt));
+            let lost = call.active.is_some() && !call.held && !is_lookup;
             let open =
                 lost || matches!(call.state, State::Doubt | State::Interrupted { sent: true });
             let effects = if open { self.effects_now(id) } else { Effects::None };
@@ -343,12 +348,14 @@ impl Engine {
         let named = self.calls[task.unwrap_or(id).0 as usize].task.as_ref();
         Doubt {
             call: id,
-            attempt: Attempt(call.attempts),
+            attempt: call.doubt.as_ref().map_or(Attempt(call.attempts), |doubt| doubt.of),
             task,
             kind: call.kind,
             name,
             label: named.and_then(|task| task.request.label.clone()),
             effects,
+            has_lookup: self.has_lookup(id),
+            looked_up: call.doubt.as_ref().and_then(|doubt| doubt.unknown.clone()),
             position: call.position,
             since: call.since,
         }

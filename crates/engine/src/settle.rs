@@ -30,6 +30,9 @@ impl Engine {
         if call.started.is_some() {
             self.out.push(Command::DropTimer { timer: TimerId::Deadline(id) });
         }
+        if call.doubt.take().is_some_and(|doubt| doubt.lookup.is_some()) {
+            self.out.push(Command::DropTimer { timer: TimerId::Lookup(id) });
+        }
         match (waited, call.kind) {
             (State::Backoff, _) => {
                 self.out.push(Command::DropTimer { timer: TimerId::Retry(id) });
@@ -48,7 +51,7 @@ impl Engine {
             call: id,
             now: self.now,
             outcome,
-            attempts: call.attempts,
+            attempts: call.attempts - call.lookups,
             attempt: self
                 .ending_of
                 .take_if(|(ended, ..)| *ended == id)

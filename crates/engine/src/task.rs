@@ -34,6 +34,7 @@ impl Engine {
             return self.forecast();
         }
         self.resolve_again();
+        self.schedule_lookups();
         loop {
             self.schedule_tools();
             self.call_probes();
@@ -163,7 +164,7 @@ impl Engine {
         call.task.as_deref_mut().expect("a call with a target has its task")
     }
 
-    fn task_work(&self, id: CallId) -> Work {
+    pub(crate) fn task_work(&self, id: CallId) -> Work {
         let task = self.task(id);
         let request = &task.request;
         let target = self.calls[id.0 as usize].target.expect("a task has a target");
@@ -200,13 +201,17 @@ impl Engine {
         assert!(call.active.is_none(), "one attempt at a time");
         call.attempts += 1;
         let attempt = Attempt(call.attempts);
+        if !std::mem::take(&mut call.same_key) {
+            call.key = attempt;
+        }
+        let key = call.key;
         call.state = State::Running;
         call.active = Some(attempt);
         call.lane = lane;
         call.held = true;
         call.since = now;
         let first = call.started.is_none();
-        let began = *call.started.get_or_insert(now);
+        call.started.get_or_insert(now);
         self.active += 1;
         let subagent = match &work {
             Work::Task(work) => Some(work.subagent.clone()),
@@ -220,11 +225,20 @@ impl Engine {
                 number
             }
             None => {
-                let ahead = false;
-                let entry = StartEntry { call: id, attempt, now, subagent, effects, ahead, reask };
+                let entry = StartEntry {
+                    call: id,
+                    attempt,
+                    now,
+                    subagent,
+                    effects,
+                    ahead: false,
+                    reask,
+                    key: (key != attempt).then_some(key),
+                    looks_up: None,
+                };
                 if Bug::ForgetIntent.is_on() && effects.is_some() && self.past.is_none() {
                     let run = self.run.clone();
-                    let dispatch = Dispatch { run, call: id, attempt, timeout: None, work };
+                    let dispatch = Dispatch { run, call: id, attempt, key, timeout: None, work };
                     return self.hold(Command::Dispatch(Box::new(dispatch)));
                 }
                 self.append(Entry::AttemptStarted(entry))
@@ -234,15 +248,13 @@ impl Engine {
             // Whether a provider is back is asked with the host's own patience.
             Some(task) if self.is_excused(task) => None,
             Some(task) => self.time_left(task),
-            None => {
-                timeout.map(|timeout| began.after(timeout).after(self.uncounted(id)).since(now))
-            }
+            None => self.time_left(id),
         };
         if first {
             self.set_deadline(id, timeout);
         }
         let run = self.run.clone();
-        let dispatch = Dispatch { run, call: id, attempt, timeout: left, work };
+        let dispatch = Dispatch { run, call: id, attempt, key, timeout: left, work };
         self.hold_until(number, Command::Dispatch(Box::new(dispatch)));
     }
 
@@ -275,6 +287,9 @@ impl Engine {
             }
             self.attempt_ended(id, attempt, outcome.clone(), usage, None);
             return self.left_by(id, &outcome);
+        }
+        if self.is_lookup(id, attempt) {
+            return self.lookup_ended(id, attempt, outcome, usage);
         }
         if self.is_interrupted() {
             return self.interrupted(id, attempt, outcome, usage);
@@ -367,7 +382,7 @@ impl Engine {
     }
 
     /// An answer counts only when it matches the schema; else it goes back with the errors.
-    fn check_answer(&mut self, id: CallId, attempt: Attempt, value: Json, usage: Usage) {
+    pub(crate) fn check_answer(&mut self, id: CallId, attempt: Attempt, value: Json, usage: Usage) {
         let Err(errors) = self.validate(id, &value) else {
             return self.conclude(id, Outcome::Done(value), None);
         };

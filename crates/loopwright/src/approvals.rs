@@ -3,9 +3,12 @@
 use crate::requests::fits;
 use loopwright_journal::{Control, Error, Receipt, Store};
 use loopwright_protocol::{
-    ApproveRequest, CallEntry, CallKind, Decision, Entry, Json, Outcome, PersonAnswer, Request,
+    ApproveRequest, CallEntry, CallKind, Decision, EndEntry, Entry, Found, Json, Outcome,
+    PersonAnswer, Request,
 };
-use loopwright_types::{CallId, Code, Diagnostic, Failure, Micros, Position, Reason, RunId};
+use loopwright_types::{
+    Attempt, CallId, Code, Diagnostic, Failure, Micros, Position, Reason, RunId,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A question that waits for its answer.
@@ -47,6 +50,8 @@ pub struct InDoubt {
     pub program: String,
     /// The author's line and column.
     pub position: Option<Position>,
+    /// What the last lookup said, which did not find out what became of it.
+    pub looked_up: Option<String>,
     /// A decision that was made and that the run has not taken yet.
     pub decision: Option<Decision>,
 }
@@ -68,6 +73,8 @@ struct Search {
     /// Attempts that may have done something, sent and without an end, or cut off.
     sent: HashSet<CallId>,
     doubts: BTreeMap<CallId, Micros>,
+    /// Lookups of those, and what they said that found nothing out.
+    lookups: HashMap<CallId, (Attempt, Option<String>)>,
     made: HashMap<CallId, Made>,
     over: bool,
 }
@@ -96,6 +103,10 @@ impl Search {
             Entry::AttemptStarted(start) if start.effects.is_some() => {
                 self.sent.insert(start.call);
             }
+            Entry::AttemptStarted(start) if start.looks_up.is_some() => {
+                self.lookups.insert(start.call, (start.attempt, None));
+            }
+            Entry::AttemptEnded(end) if self.looked_up(end) => {}
             Entry::AttemptEnded(end) => {
                 // One that was cut off may have done what it was sent for.
                 let cut = |failure: &Failure| failure.reason == Reason::Cancelled && failure.sent;
@@ -122,6 +133,21 @@ impl Search {
         if !matches!(entry, Entry::RunFinished(_)) {
             self.over = false; // a run that had stopped goes on
         }
+    }
+
+    /// Whether it was a lookup that ended; what was found out is in doubt no more.
+    fn looked_up(&mut self, end: &EndEntry) -> bool {
+        let Some((attempt, said)) = self.lookups.get_mut(&end.call) else { return false };
+        if *attempt != end.attempt {
+            return false;
+        }
+        match Found::of(&end.outcome) {
+            // One that was ended with its run is made again.
+            _ if matches!(&end.outcome, Outcome::Failed(it) if it.reason == Reason::Cancelled) => {}
+            Found::Unknown(why) => *said = Some(why),
+            Found::Done(_) | Found::NotDone => drop(self.doubts.remove(&end.call)),
+        }
+        true
     }
 
     fn called(&mut self, call: &CallEntry) {
@@ -172,8 +198,18 @@ pub fn waiting(store: &Store, run: &RunId) -> Result<Waiting, Error> {
             _ => None,
         };
         let Made { name, request, program, position } = made;
-        let run = run.clone();
-        let doubt = InDoubt { run, call, name, request, since, program, position, decision };
+        let looked_up = search.lookups.remove(&call).and_then(|(_, said)| said);
+        let doubt = InDoubt {
+            run: run.clone(),
+            call,
+            name,
+            request,
+            since,
+            program,
+            position,
+            looked_up,
+            decision,
+        };
         waiting.doubts.push(doubt);
     }
     for (call, (request, since, program, position)) in search.open {

@@ -358,6 +358,7 @@ fn definitions(registry: &Registry) -> Vec<Subagent> {
             tools_denied: Vec::new(),
             system_prompt: String::new(),
             max_turns: None,
+            lookup: false,
             digest: Digest::of(error.message.as_bytes()),
             source: error.location.as_ref().map(|location| location.file.clone()),
         });

@@ -97,6 +97,34 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Calls a tool, or looks up what became of a call.
+    fn tool(
+        &self,
+        key: Key,
+        known_by: String,
+        work: Work,
+        reporter: &Arc<dyn Reporter>,
+        is_lookup: bool,
+    ) {
+        let Work::Tool { name, args, root, grant } = work else {
+            let outcome = failed("only tasks and tools can be looked up");
+            return reporter.ended(key.0, key.1, outcome, Usage::default());
+        };
+        let (tools, tell) = (Arc::clone(&self.tools), teller(key, reporter));
+        let may_take_long = Toolbox::may_take_long(&name);
+        self.run(key, reporter, may_take_long, move |cancelled| {
+            let args = args.read().unwrap_or_default();
+            let (root, grant) = (root.as_deref(), grant.as_deref());
+            let call = ToolCall { name: &name, args: &args, root, grant, key: &known_by };
+            match is_lookup {
+                true => tools.look_up(&call, cancelled),
+                false => tools.call(&call, cancelled, &tell),
+            }
+        });
+    }
+}
+
 /// The end of a call that this driver itself could not carry out.
 fn failed(why: &str) -> Outcome {
     Outcome::Failed(Failure::new(
@@ -109,18 +137,14 @@ fn failed(why: &str) -> Outcome {
 impl Driver for Services {
     fn dispatch(&self, dispatch: Dispatch, reporter: Arc<dyn Reporter>) {
         let key = (dispatch.call, dispatch.attempt);
+        let known_by = dispatch.key();
         match dispatch.work {
             Work::Task(_) => self.subagents.dispatch(dispatch, reporter),
-            Work::Tool { name, args, root, grant } => {
-                let (tools, tell) = (Arc::clone(&self.tools), teller(key, &reporter));
-                let may_take_long = Toolbox::may_take_long(&name);
-                self.run(key, &reporter, may_take_long, move |cancelled| {
-                    let args = args.read().unwrap_or_default();
-                    let (root, grant) = (root.as_deref(), grant.as_deref());
-                    let call = ToolCall { name: &name, args: &args, root, grant };
-                    tools.call(&call, cancelled, &tell)
-                });
+            Work::LookUp(ref sent) if matches!(**sent, Work::Task(_)) => {
+                self.subagents.dispatch(dispatch, reporter);
             }
+            Work::Tool { .. } => self.tool(key, known_by, dispatch.work, &reporter, false),
+            Work::LookUp(sent) => self.tool(key, known_by, *sent, &reporter, true),
             Work::Model(_) => self.models.dispatch(dispatch, reporter),
             Work::ResolveModel { name } => {
                 let outcome = resolve(&self.providers, &name);
@@ -288,6 +312,7 @@ mod tests {
                     run: RunId::parse("test").unwrap(),
                     call: CallId(0),
                     attempt: Attempt(1),
+                    key: Attempt(1),
                     timeout: None,
                     work: Work::Approve(request.read().unwrap()),
                 },

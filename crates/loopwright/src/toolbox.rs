@@ -27,6 +27,8 @@ pub(crate) struct ToolCall<'a> {
     pub root: Option<&'a str>,
     /// What a subagent may call; absent for a program.
     pub grant: Option<&'a [String]>,
+    /// What the call is known by, however often it is sent.
+    pub key: &'a str,
 }
 
 /// All tools of a run.
@@ -137,7 +139,7 @@ impl Toolbox {
         cancelled: &dyn Fn() -> bool,
         progress: &dyn Fn(String),
     ) -> Outcome {
-        let ToolCall { name, args, root, grant } = *call;
+        let ToolCall { name, args, root, grant, key } = *call;
         if self.plays && rehearsal::plays(name) {
             // One that is not there is refused as ever.
             if let Some(tool) = self.tools().into_iter().find(|tool| tool.is_named_by(name)) {
@@ -147,7 +149,7 @@ impl Toolbox {
         let result = if name == APPLY {
             self.apply(args, cancelled)
         } else if self.servers.resolve(name).is_some() {
-            self.servers.call(name, args, cancelled, progress)
+            self.servers.call_under(Some(key), name, args, cancelled, progress)
         } else {
             match grant {
                 None => self.builtin.call(name, args, cancelled),
@@ -160,6 +162,18 @@ impl Toolbox {
             Ok(value) => Outcome::Done(Json::of(&value)),
             Err(failure) => Outcome::Failed(failure),
         }
+    }
+
+    /// Finds out what became of a call that went out under the same key: MCP servers are asked by it, what a built-in
+    /// tool did is seen in its files.
+    pub fn look_up(&self, call: &ToolCall<'_>, cancelled: &dyn Fn() -> bool) -> Outcome {
+        let ToolCall { name, args, root, key, .. } = *call;
+        let found = if self.servers.resolve(name).is_some() {
+            self.servers.look_up(key, name, args, cancelled)
+        } else {
+            self.builtin.look_up(root.map(Path::new), name, args, cancelled)
+        };
+        found.map_or_else(Outcome::Failed, |found| Outcome::Done(Json::of(&found)))
     }
 
     /// Makes or finishes a worktree. What is unusual about the repository is told once.
@@ -259,6 +273,7 @@ fn apply_tool() -> Tool {
         programs: true,
         subagents: false,
         aliases: Vec::new(),
+        lookup: false,
     }
 }
 

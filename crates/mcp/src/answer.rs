@@ -1,6 +1,7 @@
 //! What a tool answered, as the value that programs and models get.
 
 use crate::failure;
+use loopwright_protocol::{Found, Json};
 use loopwright_schema::{Limits, Validator, compile, describe};
 use loopwright_types::{Code, Failure, Reason};
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
@@ -69,6 +70,41 @@ pub(crate) fn value(called: &Called<'_>, result: CallToolResult) -> Result<Value
         // Without a promise the result is text, always: where there is nothing else, the structure's.
         Some(value) if text.is_empty() => Ok(Value::String(value.to_string())),
         _ => Ok(Value::String(text)),
+    }
+}
+
+/// What a lookup tool says about a call of the tool that `called` tells of: `{"status": "done", "result": …}`,
+/// `{"status": "not_done"}` or `{"status": "unknown", "message": "…"}`. The result is held to what the tool promises.
+///
+/// # Errors
+/// When it is none of these, and as for [`value`].
+pub(crate) fn found(called: &Called<'_>, answer: Value) -> Result<Found, Failure> {
+    let odd = |cause: String| failure::result(called.server, called.tool, &cause);
+    let mut answer = match answer {
+        Value::String(text) => serde_json::from_str(&text)
+            .map_err(|_| odd("the answer of its lookup is not JSON".to_owned()))?,
+        other => other,
+    };
+    let status = answer["status"].as_str().unwrap_or_default().to_owned();
+    match status.as_str() {
+        "done" => {
+            let result = answer["result"].take();
+            let value = match (called.promise.is_structure(), result) {
+                (true, result) => kept(called, result)?,
+                (false, Value::String(text)) => Value::String(text),
+                (false, other) => Value::String(other.to_string()),
+            };
+            Ok(Found::Done(Json::of(&value)))
+        }
+        "not_done" => Ok(Found::NotDone),
+        "unknown" => {
+            let said = answer["message"].as_str().unwrap_or("it cannot tell");
+            Ok(Found::Unknown(failure::line(said)))
+        }
+        other => Err(odd(format!(
+            "the answer of its lookup has the status `{}`, not `done`, `not_done` or `unknown`",
+            failure::line(other)
+        ))),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::server::Server;
 use loopwright_types::Failure;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam,
-    ClientRequest, InputRequiredResult, RequestId, ServerResult,
+    ClientRequest, InputRequiredResult, RequestId, RequestMetaObject, ServerResult,
 };
 use rmcp::service::{PeerRequestOptions, ServiceError};
 use serde_json::{Map, Value};
@@ -19,6 +19,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+/// The idempotency key in the `_meta` of a call.
+const KEY: &str = "loopwright/idempotencyKey";
 /// How often a server may ask for more before a call is given up.
 const ROUNDS_MAX: usize = 10;
 /// How long the news that a call was cancelled may take to go out.
@@ -35,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) wire_name: String,
     pub(crate) arguments: Map<String, Value>,
     pub(crate) promise: Promise,
+    /// What the server may know the call by, however often it is sent.
+    pub(crate) key: Option<String>,
     /// Where progress goes.
     pub(crate) progress: Sender<String>,
     /// Tells when the caller gives up.
@@ -71,6 +75,11 @@ async fn rounds(
 ) -> Result<CallToolResult, Failure> {
     let mut params = CallToolRequestParams::new(call.wire_name.clone());
     params.arguments = Some(call.arguments.clone());
+    params.meta = call.key.clone().map(|key| {
+        let mut meta = RequestMetaObject::new();
+        meta.insert(KEY.to_owned(), Value::String(key));
+        meta
+    });
     for _ in 0..ROUNDS_MAX {
         match once(server, connection, call, params.clone()).await? {
             ServerResult::CallToolResult(result) => return Ok(result),

@@ -26,6 +26,8 @@ pub struct ToolManifest {
     pub reads_private: bool,
     /// Roles of its arguments; those that are absent are routes.
     pub arguments: BTreeMap<String, ArgumentRole>,
+    /// The tool of the same server that tells what became of a call, by the server's own name.
+    pub lookup: Option<String>,
 }
 
 /// The member `loopwright` of a server in `.mcp.json`.
@@ -49,6 +51,7 @@ struct Lines {
     reads_untrusted: Option<bool>,
     reads_private: Option<bool>,
     arguments: BTreeMap<String, ArgumentRole>,
+    lookup: Option<String>,
 }
 
 impl Manifest {
@@ -67,6 +70,7 @@ impl Manifest {
             reads_untrusted: own.reads_untrusted.or(self.reads_untrusted).unwrap_or(true),
             reads_private: own.reads_private.or(self.reads_private).unwrap_or(true),
             arguments: own.arguments.clone(),
+            lookup: own.lookup.clone(),
         }
     }
 

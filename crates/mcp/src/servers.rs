@@ -1,5 +1,6 @@
 //! All servers of a workspace, from the outside: blocking calls, usable from any thread.
 
+use crate::answer::{self, Called, Promise};
 use crate::background::Background;
 use crate::call::Call;
 use crate::config::{self, Definition};
@@ -12,7 +13,7 @@ use crate::resources::{self, Prompt, Resource, ResourceContent, ResourceTemplate
 use crate::server::{Change, OnChange, Server, Shared};
 use crate::table::{Entry, Table};
 use crate::{signatures, tree};
-use loopwright_protocol::Tool;
+use loopwright_protocol::{Found, Tool};
 use loopwright_types::{Code, Diagnostic, Failure, Reason, Settings};
 use serde_json::{Map, Value};
 use std::future::Future;
@@ -57,6 +58,15 @@ impl Options {
         self.on_change = Some(Arc::new(tell));
         self
     }
+}
+
+/// What is asked of a server.
+struct Asked {
+    tool: String,
+    wire_name: String,
+    arguments: Map<String, Value>,
+    promise: Promise,
+    key: Option<String>,
 }
 
 /// The MCP servers of a workspace. All of them end with the last handle, or at [`Self::shutdown`].
@@ -185,19 +195,93 @@ impl Servers {
         cancelled: &dyn Fn() -> bool,
         progress: &dyn Fn(String),
     ) -> Result<Value, Failure> {
+        self.call_under(None, name, args, cancelled, progress)
+    }
+
+    /// The same under a key that the server may know the call by, however often it is sent: it goes with the request as
+    /// `loopwright/idempotencyKey` of its `_meta`.
+    ///
+    /// # Errors
+    /// As for [`Self::call`].
+    pub fn call_under(
+        &self,
+        key: Option<&str>,
+        name: &str,
+        args: &Value,
+        cancelled: &dyn Fn() -> bool,
+        progress: &dyn Fn(String),
+    ) -> Result<Value, Failure> {
         let table = self.table();
         let entry = table.find(name).ok_or_else(|| unknown_tool(&table, name))?;
-        let (send_progress, mut told) = mpsc::channel(PROGRESS_MAX);
-        let (cancel, is_cancelled) = oneshot::channel();
-        let call = Call {
+        let asked = Asked {
             tool: entry.tool.name.clone(),
             wire_name: entry.wire_name.clone(),
             arguments: arguments(entry, args)?,
             promise: entry.promise.clone(),
+            key: key.map(str::to_owned),
+        };
+        self.send(&entry.server, asked, cancelled, progress)
+    }
+
+    /// Asks the tool that the manifest names as this one's lookup what became of the call that went out under the key.
+    /// A read: it may be repeated freely.
+    ///
+    /// # Errors
+    /// [`Code::LOOKUP_FAILED`] when the tool has no lookup; [`Code::MCP_RESULT`] when the answer is none of the three
+    /// that there are, or the result is not what the tool promises; as for [`Self::call`] otherwise.
+    pub fn look_up(
+        &self,
+        key: &str,
+        name: &str,
+        args: &Value,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Found, Failure> {
+        let table = self.table();
+        let entry = table.find(name).ok_or_else(|| unknown_tool(&table, name))?;
+        let Some((lookup, promise)) = &entry.lookup else {
+            let message = format!("calls of `{}` cannot be looked up any more", entry.tool.name);
+            return Err(Failure::new(Reason::Policy, Code::LOOKUP_FAILED, message).not_sent());
+        };
+        let mut about = Map::new();
+        about.insert("key".to_owned(), Value::String(key.to_owned()));
+        about.insert("arguments".to_owned(), Value::Object(arguments(entry, args)?));
+        let asked = Asked {
+            tool: format!("{}.{}", entry.server_name, failure::line(lookup)),
+            wire_name: lookup.clone(),
+            arguments: about,
+            promise: promise.clone(),
+            key: Some(key.to_owned()),
+        };
+        let answer = self.send(&entry.server, asked, cancelled, &|_| ())?;
+        let called = Called {
+            server: entry.server.name(),
+            tool: &entry.tool.name,
+            promise: &entry.promise,
+            result_bytes_max: entry.server.limits().result_bytes_max,
+        };
+        answer::found(&called, answer)
+    }
+
+    fn send(
+        &self,
+        server: &Arc<Server>,
+        asked: Asked,
+        cancelled: &dyn Fn() -> bool,
+        progress: &dyn Fn(String),
+    ) -> Result<Value, Failure> {
+        let (send_progress, mut told) = mpsc::channel(PROGRESS_MAX);
+        let (cancel, is_cancelled) = oneshot::channel();
+        let Asked { tool, wire_name, arguments, promise, key } = asked;
+        let call = Call {
+            tool,
+            wire_name,
+            arguments,
+            promise,
+            key,
             progress: send_progress,
             cancelled: is_cancelled,
         };
-        let server = Arc::clone(&entry.server);
+        let server = Arc::clone(server);
         let pending = self.background.start(server.name(), Arc::clone(&server).call(call))?;
         let mut cancel = Some(cancel);
         let result = pending.wait(|| {

@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) wire_name: String,
     /// What its results look like.
     pub(crate) promise: Promise,
+    /// The server's own name of the tool that tells what became of a call, and what its answers look like.
+    pub(crate) lookup: Option<(String, Promise)>,
 }
 
 /// All tools of a run.
@@ -54,6 +56,7 @@ impl Table {
                     );
                 }
             }
+            let lookups = lookups(&server, &tools, |complaint| say(&server, complaint));
             for listed in tools {
                 if !server.definition().manifest.allows(&listed.name) {
                     continue;
@@ -72,7 +75,9 @@ impl Table {
                     say(&server, format!("results of its tool `{shown}` are not checked: {cause}"));
                     Promise::Unknown
                 });
-                table.add(Arc::clone(&server), &server_name, own_name, listed, promise);
+                let lookup = lookups.get(&listed.name).cloned();
+                let promises = (promise, lookup);
+                table.add(Arc::clone(&server), &server_name, own_name, listed, promises);
             }
         }
         (table, diagnostics)
@@ -84,7 +89,7 @@ impl Table {
         server_name: &str,
         own_name: String,
         listed: Listed,
-        promise: Promise,
+        (promise, lookup): (Promise, Option<(String, Promise)>),
     ) {
         let name = format!("{server_name}.{own_name}");
         let wire = format!("{}.{}", server.name(), listed.name);
@@ -97,6 +102,7 @@ impl Table {
             programs: true,
             subagents: true,
             aliases: Vec::new(),
+            lookup: lookup.is_some(),
         };
         for other in [tool.model_name(), wire.clone(), fold(&name), fold(&wire)] {
             let known = self.others.entry(other).or_insert_with(|| Some(name.clone()));
@@ -107,8 +113,8 @@ impl Table {
         }
         let server_name = server_name.to_owned();
         let wire_name = listed.name;
-        self.entries
-            .insert(name, Entry { tool, server_name, own_name, server, wire_name, promise });
+        let entry = Entry { tool, server_name, own_name, server, wire_name, promise, lookup };
+        self.entries.insert(name, entry);
     }
 
     /// All of them, by name.
@@ -122,4 +128,27 @@ impl Table {
         let known = || other(name).or_else(|| other(&fold(name)));
         self.entries.get(name).or_else(|| self.entries.get(known()?))
     }
+}
+
+/// By the name of a tool, the tool that the manifest says looks up what became of its calls. One that the server does
+/// not have is told.
+fn lookups(
+    server: &Server,
+    tools: &[Listed],
+    mut say: impl FnMut(String),
+) -> BTreeMap<String, (String, Promise)> {
+    let mut lookups = BTreeMap::new();
+    for tool in tools {
+        let Some(lookup) = server.definition().manifest.tool(&tool.name).lookup else { continue };
+        let Some(listed) = tools.iter().find(|other| other.name == lookup) else {
+            let (name, lookup) = (crate::failure::line(&tool.name), crate::failure::line(&lookup));
+            say(format!(
+                "its manifest has calls of `{name}` looked up by `{lookup}`, which it does not have"
+            ));
+            continue;
+        };
+        let promise = if listed.output.is_some() { Promise::Unknown } else { Promise::Text };
+        lookups.insert(tool.name.clone(), (lookup, promise));
+    }
+    lookups
 }

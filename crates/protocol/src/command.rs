@@ -10,6 +10,8 @@ pub enum TimerId {
     Deadline(CallId),
     /// The next attempt of a call after its backoff.
     Retry(CallId),
+    /// The lookup of a call in doubt has had its time.
+    Lookup(CallId),
     /// A `sleep()` ends.
     Sleep(CallId),
     /// A provider may be asked again: the engine's number for it.
@@ -73,14 +75,24 @@ pub enum Command {
 pub struct Dispatch {
     /// The run.
     pub run: RunId,
-    /// The call; with the run and the attempt it is the idempotency key.
+    /// The call.
     pub call: CallId,
     /// The attempt.
     pub attempt: Attempt,
+    /// The attempt whose idempotency key it goes out under: its own, but where it repeats one that was sent and of
+    /// whose result nothing is known, or looks one up.
+    pub key: Attempt,
     /// Time left for the task when this was decided; a driver may pass it on, the engine enforces it.
     pub timeout: Option<Micros>,
     /// What to do.
     pub work: Work,
+}
+
+impl Dispatch {
+    /// The idempotency key as text: what receivers know the work by, however often it is sent.
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.run, self.call, self.key)
+    }
 }
 
 /// What an attempt does.
@@ -110,6 +122,9 @@ pub enum Work {
     Worktree(crate::WorktreeWork),
     /// Ask a person; the value is the choice, `true` or `false`.
     Approve(crate::ApproveRequest),
+    /// Find out what became of work that was sent under the same key; the value is a [`crate::Found`]. A read: it may
+    /// be repeated freely.
+    LookUp(Box<Work>),
     /// Find a saved program; the value is a [`crate::ProgramText`].
     LoadProgram {
         /// Its name, or a path in the workspace.

@@ -324,6 +324,13 @@ pub struct StartEntry {
     /// Whether it takes a failed answer back to the subagent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reask: bool,
+    /// The attempt under whose idempotency key it goes out, where that is not its own: it repeats one of whose result
+    /// nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Attempt>,
+    /// The attempt that it looks up: it does nothing itself, and its end tells a [`crate::Found`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks_up: Option<Attempt>,
 }
 
 /// How an attempt ended.

@@ -35,7 +35,7 @@ pub use request::{
     ApproveRequest, Budget, CallKind, Fallback, Request, SleepRequest, TaskRequest, ToolRequest,
     WorkflowRequest,
 };
-pub use resume::{DecideEntry, Decision, ResumeEntry};
+pub use resume::{DecideEntry, Decision, Found, ResumeEntry};
 pub use subagent::Subagent;
 pub use tool::Tool;
 pub use turn::{

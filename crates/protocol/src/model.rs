@@ -60,7 +60,7 @@ impl Price {
     }
 }
 
-/// One request to a model. The idempotency key is the dispatch's: run, call and attempt.
+/// One request to a model. The idempotency key is the dispatch's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
     /// The model's full name, `provider:model`.

@@ -1,6 +1,6 @@
 //! What is journalled when another process goes on with a run.
 
-use crate::Json;
+use crate::{Json, Outcome};
 use loopwright_types::{Attempt, CallId, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ pub struct ResumeEntry {
     pub lost: Vec<(CallId, Attempt)>,
 }
 
-/// A call in doubt was decided: by a person, or by looking its effect up.
+/// A call in doubt was decided by a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecideEntry {
     /// The call.
@@ -47,4 +47,39 @@ pub enum Decision {
     Fail,
     /// It was done, with this value.
     Done(Json),
+}
+
+/// What a lookup found out about work that was sent and of whose result nothing is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// It was done, with this result.
+    Done(Json),
+    /// It was not done: under the same key it may be sent again.
+    NotDone,
+    /// Nobody there can tell; why, in words.
+    Unknown(String),
+}
+
+impl Found {
+    /// The answer as a word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::NotDone => "not_done",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// What the end of a lookup means: one that failed, or whose answer cannot be read, has found out nothing.
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done(json) => json.read().unwrap_or_else(|error| {
+                Self::Unknown(format!("the lookup's answer cannot be read: {error}"))
+            }),
+            Outcome::Failed(failure) => {
+                Self::Unknown(format!("the lookup failed: {}", failure.message))
+            }
+        }
+    }
 }

@@ -34,6 +34,9 @@ pub struct Subagent {
     /// Turn limit of its loop, where the task gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
+    /// Whether its driver can look up what became of an attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lookup: bool,
     /// Digest of the whole definition, system prompt and driver settings included.
     pub digest: Digest,
     /// The file it came from, for people; absent for built-in ones.

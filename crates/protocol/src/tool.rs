@@ -27,6 +27,9 @@ pub struct Tool {
     /// Other names that it answers to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// Whether it can be looked up what became of a call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lookup: bool,
 }
 
 fn yes() -> bool {
@@ -45,6 +48,7 @@ impl Tool {
             programs: true,
             subagents: true,
             aliases: Vec::new(),
+            lookup: false,
         }
     }
 

@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         run: RunId::parse("ask").ok_or("no run")?,
         call: CallId(0),
         attempt: Attempt(1),
+        key: Attempt(1),
         timeout: None,
         work: Work::Model(Box::new(request)),
     };

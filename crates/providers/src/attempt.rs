@@ -58,6 +58,8 @@ pub(crate) struct Job {
     pub run: RunId,
     pub call: CallId,
     pub attempt: Attempt,
+    /// The attempt whose idempotency key it goes out under.
+    pub key: Attempt,
     /// Time left for the task.
     pub timeout: Option<Micros>,
     pub request: ModelRequest,
@@ -141,7 +143,7 @@ impl Job {
         let plan = Plan::new(&asked, providers.models.structured.get(&resolved.name).copied());
         let body = provider.wire.encode(&asked, &plan).to_string().into_bytes();
         let decoder = provider.wire.decoder(&provider.name, asked.calls());
-        let key = format!("lw-{}-{}-{}", self.run, self.call, self.attempt);
+        let key = format!("lw-{}-{}-{}", self.run, self.call, self.key);
         let (headers, secrets) = client::headers(provider, &providers.variables, &key).await?;
         Ok(Ready { provider, model, plan, decoder, body, headers, secrets })
     }

@@ -96,13 +96,13 @@ impl ModelDriver {
 
 impl Driver for ModelDriver {
     fn dispatch(&self, dispatch: Dispatch, reporter: Arc<dyn Reporter>) {
-        let Dispatch { run, call, attempt, timeout, work } = dispatch;
+        let Dispatch { run, call, attempt, key, timeout, work } = dispatch;
         let Work::Model(request) = work else {
             let message = "only requests to models are served here";
             let failure = Failure::new(Reason::Provider, Code::UNSUPPORTED, message).not_sent();
             return reporter.ended(call, attempt, Outcome::Failed(failure), Usage::default());
         };
-        self.hand_over(Job { run, call, attempt, timeout, request: *request, reporter });
+        self.hand_over(Job { run, call, attempt, key, timeout, request: *request, reporter });
     }
 
     fn cancel(&self, call: CallId, attempt: Attempt) {

@@ -2,8 +2,10 @@
 //! so that the one can be held against the other. Every promise of the engine that can be seen from
 //! outside is checked here, always.
 
+mod lookups; // what lookups said, and under which keys
+
 use loopwright_protocol::{
-    Decision, Dispatch, Entry, Outcome, Price, RunStart, TurnInput, Work, WorktreeWork,
+    Decision, Dispatch, Entry, Found, Outcome, Price, RunStart, TurnInput, Work, WorktreeWork,
 };
 use loopwright_types::{Attempt, CallId, Effects, GuestId, Micros, Reason, RunStatus, Slot, Usage};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -15,7 +17,9 @@ pub struct Execution {
     pub call: CallId,
     /// The attempt.
     pub attempt: Attempt,
-    /// The subagent type, `tool`, `approve` or `workflow`.
+    /// The attempt under whose idempotency key it went out.
+    pub key: Attempt,
+    /// The subagent type, `tool`, `approve`, `workflow` or `lookup`.
     pub served_by: String,
     /// What a task was asked; the tool's, program's or question's text for others.
     pub asked: String,
@@ -89,8 +93,10 @@ pub struct Books {
     requests: HashMap<(CallId, Attempt), String>,
     /// Calls whose effect may have happened without anybody knowing.
     doubtful: HashSet<CallId>,
-    /// Calls that a person had repeated.
+    /// Calls that a person had repeated, or of which a lookup said that they were not done.
     decided: HashSet<CallId>,
+    /// Calls of which a lookup said that they were done, with what had served them.
+    found: HashMap<CallId, String>,
 }
 
 impl Books {
@@ -138,6 +144,7 @@ impl Books {
             requests: HashMap::new(),
             doubtful: HashSet::new(),
             decided: HashSet::new(),
+            found: HashMap::new(),
         }
     }
 
@@ -161,8 +168,15 @@ impl Books {
         // The last attempt of each call, and that about which a person has decided.
         let (mut last, mut decided) = (HashMap::new(), HashMap::new());
         for entry in entries {
-            if let Entry::AttemptStarted(start) = entry {
+            if let Entry::AttemptStarted(start) = entry
+                && start.looks_up.is_none()
+            {
                 last.insert(start.call, start.attempt);
+            }
+            if let Entry::AttemptEnded(end) = entry
+                && self.said_not_done(end.call, end.attempt)
+            {
+                decided.insert(end.call, last.get(&end.call).copied().unwrap_or(Attempt(0)));
             }
             if let Entry::Decided(about) = entry {
                 decided.insert(about.call, last.get(&about.call).copied().unwrap_or(Attempt(0)));
@@ -176,6 +190,7 @@ impl Books {
             };
         }
         self.doubtful.clear();
+        self.found.clear();
         for one in &mut self.executions {
             let known = ends.contains(&(one.call, one.attempt))
                 || one.served_by == WORKFLOW && ends.contains(&(one.call, Attempt(0)));
@@ -283,14 +298,18 @@ impl Books {
         self.demand(wanted, || format!("{name} dispatched after its task was settled"));
         let healthy = !self.broken;
         self.demand(healthy, || format!("{name} dispatched after a failed sync"));
-        let known = !self.doubtful.contains(&key.0);
-        self.demand(known, || format!("{name} repeats what may have had its effect"));
         let (served_by, asked) = served_by(&dispatch.work);
+        self.check_key(dispatch, &served_by);
+        let known = served_by == LOOKUP || !self.doubtful.contains(&key.0);
+        self.demand(known, || format!("{name} repeats what may have had its effect"));
+        let done = self.found.get(&key.0) == Some(&served_by);
+        self.demand(!done, || format!("{name} repeats what a lookup said was done"));
         let doer = if served_by == TOOL { &asked } else { &served_by };
         let effects = self.caps.effects.get(doer).copied().unwrap_or(Effects::None);
         self.executions.push(Execution {
             call: key.0,
             attempt: key.1,
+            key: dispatch.key,
             served_by,
             asked,
             dispatched: now,
@@ -306,7 +325,7 @@ impl Books {
             Work::Tool { name: tool, .. } => {
                 let once = !self.caps.effects.contains_key(tool)
                     || self.decided.contains(&key.0)
-                    || self.of(key.0).count() == 1;
+                    || self.of(key.0).filter(|it| it.served_by != LOOKUP).count() == 1;
                 self.demand(once, || format!("{name}: an effect of `{tool}` is repeated"));
                 self.load.tools += 1;
                 self.peak.tools = self.peak.tools.max(self.load.tools);
@@ -316,6 +335,7 @@ impl Books {
             Work::Approve(_)
             | Work::LoadProgram { .. }
             | Work::ResolveModel { .. }
+            | Work::LookUp(_)
             | Work::Worktree(_) => {}
         }
     }
@@ -372,12 +392,15 @@ impl Books {
             return false;
         }
         execution.ended = Some((now, outcome.clone()));
+        let is_lookup = execution.served_by == LOOKUP;
         execution.usage = usage;
         if let Some(price) = self.prices.get(&execution.served_by) {
             execution.usage.usd_micros = price.of(usage);
         }
         let served_by = execution.served_by.as_str();
-        if let Some(provider) = self.requests.remove(&(call, attempt)) {
+        if is_lookup {
+            self.found_out(call, &Found::of(outcome));
+        } else if let Some(provider) = self.requests.remove(&(call, attempt)) {
             self.load.requests -= 1;
             lower(&mut self.load.requests_at, &provider);
         } else if let Some((provider, _)) = self.caps.subagents.get(served_by) {
@@ -430,6 +453,7 @@ impl Books {
 
 const TOOL: &str = "tool";
 const WORKFLOW: &str = "workflow";
+const LOOKUP: &str = "lookup";
 
 fn served_by(work: &Work) -> (String, String) {
     match work {
@@ -440,6 +464,7 @@ fn served_by(work: &Work) -> (String, String) {
         Work::Model(request) => (request.model.clone(), "model".to_owned()),
         Work::ResolveModel { name } => ("resolve".to_owned(), name.clone()),
         Work::Worktree(_) => ("worktree".to_owned(), String::new()),
+        Work::LookUp(sent) => (LOOKUP.to_owned(), served_by(sent).1),
     }
 }
 
@@ -458,43 +483,4 @@ fn lower(load: &mut HashMap<String, usize>, key: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use loopwright_protocol::{Completion, CompletionStatus, Json};
-
-    fn books() -> Books {
-        Books::new(&crate::Simulation::new(crate::program("main"), 1).start)
-    }
-
-    fn dispatch() -> Dispatch {
-        let run = loopwright_types::RunId::parse("simulated").unwrap();
-        let work = Work::LoadProgram { name: "x".to_owned() };
-        Dispatch { run, call: CallId(0), attempt: Attempt(1), timeout: None, work }
-    }
-
-    #[test]
-    fn a_dispatch_without_a_durable_intent_is_seen_and_so_is_a_second_one() {
-        let mut books = books();
-        books.dispatch(&dispatch(), Micros(0));
-        books.dispatch(&dispatch(), Micros(0));
-        let expected = [
-            "attempt 1 of call 0 dispatched before its intent was durable",
-            "attempt 1 of call 0 dispatched before its intent was durable",
-            "attempt 1 of call 0 dispatched twice",
-        ];
-        assert_eq!(books.violations, expected);
-    }
-
-    #[test]
-    fn a_result_handed_over_before_it_is_durable_is_seen() {
-        let mut books = books();
-        books.slots.insert((GuestId(0), Slot(0)), CallId(0));
-        books.settled.insert(CallId(0), 5);
-        let (slot, status, json) = (Slot(0), CompletionStatus::Done, Json::null());
-        let completions = vec![Completion { slot, status, json }];
-        let input = TurnInput { now: Micros(0), gas: 0, budget: [0.0; 6], completions };
-        books.synced(5);
-        books.deliver(GuestId(0), &input);
-        assert_eq!(books.violations, ["call 0 delivered before its result was durable"]);
-    }
-}
+mod tests;

@@ -8,12 +8,23 @@ use crate::{SimHost, Simulated, Simulation};
 use loopwright_engine::{Doubt, Engine, Resume, ResumeError, drive, drive_resumed};
 use loopwright_host::Guests;
 use loopwright_protocol::{Decision, Entry};
-use loopwright_types::{Diagnostic, Micros, RunStatus};
+use loopwright_types::{CallId, Diagnostic, Micros, RunStatus};
 use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Answers a call in doubt, or leaves it open.
 pub type Decide = Box<dyn Fn(&Doubt) -> Option<Decision>>;
+
+/// What somebody tells a process while it serves the run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// What became of a call in doubt.
+    Decided(CallId, Decision),
+    /// The run is to end.
+    Cancel,
+    /// The run is to wait.
+    Pause,
+}
 
 /// What happens to the processes of a run.
 pub struct Crashes {
@@ -25,6 +36,8 @@ pub struct Crashes {
     pub reopened: u32,
     /// Answers doubts.
     pub decide: Decide,
+    /// What is told to the process of this number, counted from 0, so long after it began.
+    pub told: Vec<(u64, Micros, Told)>,
     /// The operator's ceiling on tokens from the second process on.
     pub tokens: Option<u64>,
     /// The run that a fork comes from is gone by the time of the second process.
@@ -36,7 +49,8 @@ impl Crashes {
     pub fn at(at: impl IntoIterator<Item = u64>) -> Self {
         let (at, down) = (at.into_iter().collect(), Micros(0));
         let decide = Box::new(|_: &Doubt| None);
-        Self { at, down, reopened: 0, decide, tokens: None, past_is_gone: false }
+        let told = Vec::new();
+        Self { at, down, reopened: 0, decide, told, tokens: None, past_is_gone: false }
     }
 
     /// The same with this answer to every doubt.
@@ -143,6 +157,7 @@ impl Life {
             setup.faults.append_failing = None;
         }
         setup.seed ^= self.processes << 32;
+        let number = self.processes;
         self.processes += 1;
         let reached = journal.len() as u64;
         let books = Rc::clone(&self.books);
@@ -151,6 +166,9 @@ impl Life {
             self.crashes.at.remove(0);
         }
         host.crash_at(self.crashes.at.first().copied());
+        for (_, after, told) in self.crashes.told.iter().filter(|(of, ..)| *of == number) {
+            host.tell(*after, told.clone());
+        }
         let run = if is_first { drive } else { drive_resumed };
         let ended = run(&mut engine, &mut host, &mut watched, self.now, &mut |_| {});
         self.now = host.now();

@@ -3,7 +3,7 @@
 use crate::books::Books;
 use crate::plan::unknown_program;
 use crate::queue::Queue;
-use crate::{Faults, OnCancel, Plan, Plans, Random, Setup, Stopped};
+use crate::{Faults, OnCancel, Plan, Plans, Random, Setup, Stopped, Told};
 use loopwright_host::RunHost;
 use loopwright_protocol::{
     Command, Dispatch, Entry, Event, Json, Outcome, ProgramText, Progress, TimerId, Work,
@@ -36,8 +36,7 @@ enum Happening {
         timer: TimerId,
         revision: u32,
     },
-    CancelRequested,
-    PauseRequested,
+    Told(Told),
 }
 
 /// An attempt that has not ended.
@@ -103,10 +102,10 @@ impl SimHost {
             stopped: None,
         };
         if let Some(after) = setup.pause_after {
-            host.push(after, Happening::PauseRequested);
+            host.tell(after, Told::Pause);
         }
         if let Some(after) = setup.cancel_after {
-            host.push(after, Happening::CancelRequested);
+            host.tell(after, Told::Cancel);
         }
         host
     }
@@ -114,6 +113,11 @@ impl SimHost {
     /// The clock.
     pub fn now(&self) -> Micros {
         self.now
+    }
+
+    /// Somebody tells the run this so much later.
+    pub(crate) fn tell(&mut self, after: Micros, told: Told) {
+        self.push(after, Happening::Told(told));
     }
 
     /// Lets the process die when so many entries are durable, and no more.
@@ -267,8 +271,11 @@ impl SimHost {
                 }
                 Event::Due { timer, now }
             }
-            Happening::CancelRequested => Event::CancelRequested { now },
-            Happening::PauseRequested => Event::PauseRequested { now },
+            Happening::Told(Told::Cancel) => Event::CancelRequested { now },
+            Happening::Told(Told::Pause) => Event::PauseRequested { now },
+            Happening::Told(Told::Decided(call, decision)) => {
+                Event::Decided { call, decision, now }
+            }
         }))
     }
 }

@@ -29,7 +29,7 @@ mod walk; // a script under way
 mod watch; // guests whose deliveries go through the books
 
 pub use books::{Books, Execution, Load};
-pub use crash::{Crashes, Decide};
+pub use crash::{Crashes, Decide, Told};
 pub use guests::{ScriptedGuests, program};
 pub use host::SimHost;
 #[cfg(feature = "mock")]

@@ -1,7 +1,9 @@
 //! How mock subagents, tools and people behave: one plan for each dispatch.
 
 use crate::Random;
-use loopwright_protocol::{Block, Dispatch, Finish, Json, ModelReply, Outcome, Progress, Work};
+use loopwright_protocol::{
+    Block, Dispatch, Finish, Found, Json, ModelReply, Outcome, Progress, Work,
+};
 use loopwright_types::{Code, Failure, Micros, Reason, Usage};
 
 /// What one attempt will do.
@@ -39,6 +41,11 @@ impl Plan {
     /// Gives this value at once.
     pub fn done(value: impl Into<serde_json::Value>) -> Self {
         Self::ending(Outcome::Done(Json::of(&value.into())))
+    }
+
+    /// A lookup that found this out.
+    pub fn found(found: &Found) -> Self {
+        Self::ending(Outcome::Done(Json::of(found)))
     }
 
     /// A model's reply: this text, done.
@@ -165,6 +172,7 @@ pub fn echo(dispatch: &Dispatch, _random: &mut Random) -> Plan {
         Work::Model(request) => Plan::says(request.messages.len().to_string()),
         Work::ResolveModel { name } => Plan::failed(unknown_model(name)),
         Work::Worktree(_) => Plan::done(serde_json::Value::Null),
+        Work::LookUp(_) => Plan::found(&Found::Unknown("nobody knows".to_owned())),
     }
 }
 

@@ -349,6 +349,7 @@ pub fn subagent(name: &str) -> Subagent {
         tools_denied: Vec::new(),
         system_prompt: String::new(),
         max_turns: None,
+        lookup: false,
         digest: Digest::of(name.as_bytes()),
         source: None,
     }

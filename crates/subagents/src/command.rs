@@ -7,7 +7,7 @@ mod attempt; // one process from start to end
 mod output; // lines of progress
 mod request; // what a command reads
 
-use crate::definition::Definition;
+use crate::definition::{CommandLine, Definition, Runner};
 use attempt::Job;
 use loopwright_host::Reporter;
 use loopwright_processes::{Attempts, Signal, TimeLimits};
@@ -15,6 +15,13 @@ use loopwright_protocol::{Dispatch, Outcome, TaskWork};
 use loopwright_types::{Attempt, CallId, Code, Failure, Reason, Settings, Usage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Which of a definition's commands is run.
+struct Start {
+    line: CommandLine,
+    is_lookup: bool,
+    limits: TimeLimits,
+}
 
 /// Runs commands.
 pub(crate) struct CommandDriver {
@@ -40,17 +47,50 @@ impl CommandDriver {
         definition: &Arc<Definition>,
         reporter: Arc<dyn Reporter>,
     ) {
-        let (call, attempt) = (dispatch.call, dispatch.attempt);
         let limits = TimeLimits::new(dispatch.timeout, definition.timeout);
+        let Runner::Command(line) = &definition.runner else {
+            unreachable!("only commands are given to this driver");
+        };
+        let job = Start { line: line.clone(), is_lookup: false, limits };
+        self.start(job, dispatch, work, definition, reporter);
+    }
+
+    /// Runs the definition's lookup: it finds out what became of the attempt that went out under this key.
+    pub(crate) fn look_up(
+        &self,
+        dispatch: &Dispatch,
+        work: &TaskWork,
+        definition: &Arc<Definition>,
+        reporter: Arc<dyn Reporter>,
+    ) {
+        let line = definition.lookup.clone().expect("only definitions with a lookup are looked up");
+        // Its time is the engine's to measure.
+        let job = Start { line, is_lookup: true, limits: TimeLimits::default() };
+        self.start(job, dispatch, work, definition, reporter);
+    }
+
+    fn start(
+        &self,
+        start: Start,
+        dispatch: &Dispatch,
+        work: &TaskWork,
+        definition: &Arc<Definition>,
+        reporter: Arc<dyn Reporter>,
+    ) {
+        let (call, attempt) = (dispatch.call, dispatch.attempt);
         let told = Arc::clone(&reporter);
         let job = |watched| {
+            let Start { line, is_lookup, limits } = start;
             let job = Job {
                 call,
                 attempt,
                 definition: Arc::clone(definition),
+                line,
+                is_lookup,
                 root: work.root.as_ref().map(PathBuf::from),
                 request: request::request(dispatch, work, definition, limits.least_ms()),
                 mark: format!("{}/{call}/{attempt}", dispatch.run),
+                key: dispatch.key(),
                 limits,
                 answer_bytes_max: self.answer_bytes_max,
                 reporter,

@@ -47,6 +47,9 @@ pub struct Definition {
     pub reads_private: Option<bool>,
     /// How the mock driver plays it.
     pub mock: MockOptions,
+    /// The command that finds out what became of an attempt whose result is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<CommandLine>,
     /// The system prompt: the file's body.
     pub system_prompt: String,
     /// The file it came from, relative to the workspace where it lies inside; absent for built-in ones.
@@ -187,6 +190,7 @@ impl Definition {
                 _ => String::new(),
             },
             max_turns: self.max_turns,
+            lookup: self.lookup.is_some(),
             digest: self.digest(),
             source: self.source.clone(),
         }

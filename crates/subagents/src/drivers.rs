@@ -54,13 +54,24 @@ impl Driver for Drivers {
         let refuse = |failure: Failure| {
             reporter.ended(call, attempt, Outcome::Failed(failure), Usage::default());
         };
-        let Work::Task(work) = &dispatch.work else {
-            let message = "subagents serve tasks only";
-            return refuse(Failure::new(Reason::Provider, Code::UNSUPPORTED, message).not_sent());
+        let (work, is_lookup) = match &dispatch.work {
+            Work::Task(work) => (work, false),
+            Work::LookUp(sent) if let Work::Task(work) = &**sent => (work, true),
+            _ => {
+                let message = "subagents serve tasks only";
+                let failure = Failure::new(Reason::Provider, Code::UNSUPPORTED, message);
+                return refuse(failure.not_sent());
+            }
         };
         let Some(definition) = self.registry.get(&work.subagent) else {
             return refuse(self.registry.refusal(&work.subagent));
         };
+        if is_lookup {
+            return match definition.lookup.is_some() {
+                true => self.command.look_up(&dispatch, work, definition, reporter),
+                false => refuse(no_lookup(&definition.name)),
+            };
+        }
         match &definition.runner {
             Runner::Command(_) => self.command.dispatch(&dispatch, work, definition, reporter),
             Runner::Acp(options) => {
@@ -93,6 +104,11 @@ impl Driver for Drivers {
         self.acp.rest();
         self.command.rest();
     }
+}
+
+fn no_lookup(name: &str) -> Failure {
+    let message = format!("subagent `{name}` has no `lookup` any more");
+    Failure::new(Reason::Provider, Code::LOOKUP_FAILED, message).not_sent()
 }
 
 /// The agent of a definition.

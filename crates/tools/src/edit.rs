@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::nearest::nearest;
 use crate::place::Place;
 use crate::refusal::{argument, cancelled, failed, quoted, system};
+use loopwright_protocol::{Found, Json};
 use loopwright_types::{Code, Failure, Reason};
 use std::borrow::Cow;
 use std::io::Read;
@@ -74,6 +75,36 @@ pub(crate) fn call(context: &Context<'_>, arguments: &Arguments) -> Result<Strin
     let (path, times) = (quoted(path), edited.lines.len());
     let places = if times == 1 { "place" } else { "places" };
     Ok(format!("edited `{path}`: {times} {places}, {}", named(&edited.lines)))
+}
+
+/// Whether the old text is still there and the new one is not, or the other way round. Where the one is part of the other,
+/// or neither is there, the file does not tell.
+pub(crate) fn look_up(context: &Context<'_>, arguments: &Arguments) -> Result<Found, Failure> {
+    let path = arguments.required("path")?;
+    let (old, new) = (arguments.given("oldText")?, arguments.given("newText")?);
+    let shown = quoted(path);
+    let place = Place::find(context.root, path, false)?;
+    let bytes = read(&place, path)?;
+    Ok(match state(&bytes, old, new) {
+        Some(true) => Found::Done(Json::of(&format!("edited `{shown}`"))),
+        Some(false) => Found::NotDone,
+        None => {
+            Found::Unknown(format!("the text of `{shown}` does not tell whether it was edited"))
+        }
+    })
+}
+
+/// Whether the edit was made, as far as the file tells.
+fn state(bytes: &[u8], old: &str, new: &str) -> Option<bool> {
+    let (old, new) = fit(bytes, old, new);
+    if old.is_empty() || new.is_empty() {
+        return None; // a text that was taken away may never have been there
+    }
+    match (find(bytes, &old).is_empty(), find(bytes, &new).is_empty()) {
+        (false, true) => Some(false),
+        (true, false) => Some(true),
+        _ => None,
+    }
 }
 
 fn read(place: &Place<'_>, path: &str) -> Result<Vec<u8>, Failure> {

@@ -3,6 +3,7 @@
 use crate::argument::{Argument, Arguments, Kind, fold};
 use crate::context::Context;
 use crate::{bash, edit, fetch, find, list, read, search, write};
+use loopwright_protocol::Found;
 use loopwright_types::{Effects, Failure};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +18,11 @@ pub(crate) struct Tool {
     pub(crate) aliases: &'static [&'static str],
     pub(crate) manifest: Manifest,
     pub(crate) call: fn(&Context<'_>, &Arguments) -> Result<String, Failure>,
+    /// Finds out what became of a call of which nothing is known, where that can be seen.
+    pub(crate) look_up: Option<LookUp>,
 }
+
+type LookUp = fn(&Context<'_>, &Arguments) -> Result<Found, Failure>;
 
 /// What a tool reads and does, and which arguments decide where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         aliases: &["shell", "runcommand", "execute"],
         manifest: RUNS,
         call: bash::call,
+        look_up: None,
     },
     Tool {
         name: edit::NAME,
@@ -65,6 +71,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         aliases: &["edit", "strreplace", "replaceinfile"],
         manifest: WRITES,
         call: edit::call,
+        look_up: Some(edit::look_up),
     },
     Tool {
         name: fetch::NAME,
@@ -74,6 +81,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         aliases: &["webfetch", "fetchurl", "httpget"],
         manifest: FETCHES,
         call: fetch::call,
+        look_up: None,
     },
     Tool {
         name: find::NAME,
@@ -85,6 +93,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         call: |context, arguments| {
             find::call(context.root, arguments, context.bytes_max, context.cancelled)
         },
+        look_up: None,
     },
     Tool {
         name: search::NAME,
@@ -96,6 +105,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         call: |context, arguments| {
             search::call(context.root, arguments, context.bytes_max, context.cancelled)
         },
+        look_up: None,
     },
     Tool {
         name: list::NAME,
@@ -107,6 +117,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         call: |context, arguments| {
             list::call(context.root, arguments, context.bytes_max, context.cancelled)
         },
+        look_up: None,
     },
     Tool {
         name: read::NAME,
@@ -118,6 +129,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         call: |context, arguments| {
             read::call(context.root, arguments, context.bytes_max, context.cancelled)
         },
+        look_up: None,
     },
     Tool {
         name: write::NAME,
@@ -127,6 +139,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         aliases: &["write", "createfile"],
         manifest: WRITES,
         call: write::call,
+        look_up: Some(write::look_up),
     },
 ];
 

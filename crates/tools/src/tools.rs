@@ -8,6 +8,7 @@ use crate::refusal::{failed, quoted};
 use crate::registry::{Description, TOOLS, Tool, lookup, suggestion};
 use crate::root::Root;
 use crate::{bash, sandbox};
+use loopwright_protocol::Found;
 use loopwright_types::{Code, Diagnostic, Effects, Failure, Reason, Settings};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -94,6 +95,7 @@ impl Tools {
             programs: self.programs.contains(&tool.name),
             subagents: self.subagents.contains(&tool.name),
             aliases: tool.aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            lookup: tool.look_up.is_some(),
         };
         TOOLS.iter().filter(|tool| granted(&tool.name)).map(tool).collect()
     }
@@ -182,6 +184,31 @@ impl Tools {
         self.serve(&root, tool, &restrictions.unwrap_or_default(), args, cancelled)
     }
 
+    /// Finds out, by reading, what became of a call of which nothing is known; `root` is where it worked, absent for the
+    /// workspace.
+    ///
+    /// # Errors
+    /// [`Code::LOOKUP_FAILED`] where nothing shows what the tool did; as [`Tools::call`] otherwise.
+    pub fn look_up(
+        &self,
+        root: Option<&Path>,
+        name: &str,
+        args: &Value,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Found, Failure> {
+        let tool = tool(name)?;
+        let Some(look_up) = tool.look_up else {
+            let message = format!("nothing shows what `{}` did", tool.name);
+            return Err(Failure::new(Reason::Policy, Code::LOOKUP_FAILED, message).not_sent());
+        };
+        let root = match root {
+            None => Arc::clone(&self.root),
+            Some(path) => self.root_at(path)?,
+        };
+        let arguments = Arguments::read(tool.name, tool.arguments, args)?;
+        look_up(&self.context(&root, &[], cancelled), &arguments)
+    }
+
     fn serve(
         &self,
         root: &Root,
@@ -191,16 +218,24 @@ impl Tools {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Value, Failure> {
         let arguments = Arguments::read(tool.name, tool.arguments, args)?;
-        let context = Context {
+        let text = (tool.call)(&self.context(root, restrictions, cancelled), &arguments)?;
+        Ok(Value::String(cut(text, self.options.result_bytes_max)))
+    }
+
+    fn context<'a>(
+        &'a self,
+        root: &'a Root,
+        restrictions: &'a [crate::allowed::Restriction],
+        cancelled: &'a dyn Fn() -> bool,
+    ) -> Context<'a> {
+        Context {
             root,
             options: &self.options,
             bytes_max: self.options.result_bytes_max,
             cancelled,
             restrictions,
             writing: &self.writing,
-        };
-        let text = (tool.call)(&context, &arguments)?;
-        Ok(Value::String(cut(text, self.options.result_bytes_max)))
+        }
     }
 
     /// The root at this path, opened once; again when another directory stands there now.

@@ -3,8 +3,10 @@
 use crate::argument::{Argument, Arguments, Kind};
 use crate::context::Context;
 use crate::place::Place;
-use crate::refusal::{cancelled, quoted};
+use crate::refusal::{cancelled, quoted, system};
+use loopwright_protocol::{Found, Json};
 use loopwright_types::Failure;
+use std::io::Read;
 use std::sync::PoisonError;
 
 /// The tool's own name.
@@ -37,15 +39,39 @@ pub(crate) fn call(context: &Context<'_>, arguments: &Arguments) -> Result<Strin
     let _one_at_a_time = context.writing.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::find(context.root, path, true)?;
     place.put(content.as_bytes())?;
-    let (bytes, path) = (content.len(), quoted(path));
-    let lines = match content.lines().count() {
-        1 => "1 line".to_owned(),
-        count => format!("{count} lines"),
-    };
+    let (bytes, lines, path) = (content.len(), lines(content), quoted(path));
     Ok(match place.existing {
         None => format!("created `{path}`: {lines}, {bytes} bytes"),
         Some(before) => {
             format!("replaced `{path}`: {lines}, {bytes} bytes ({} before)", before.st_size)
         }
     })
+}
+
+/// Whether the file has the text that was to be written. One that has another may have had it before, or since.
+pub(crate) fn look_up(context: &Context<'_>, arguments: &Arguments) -> Result<Found, Failure> {
+    let (path, content) = (arguments.required("path")?, arguments.given("content")?);
+    let place = Place::find(context.root, path, false)?;
+    let path = quoted(path);
+    if place.existing.as_ref().is_none_or(|it| it.st_size as u64 != content.len() as u64) {
+        return Ok(match place.existing {
+            None => Found::NotDone,
+            Some(_) => Found::Unknown(format!("`{path}` has another text")),
+        });
+    }
+    let mut bytes = Vec::with_capacity(content.len());
+    let read = place.open()?.take(content.len() as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| system(&path, &error))?;
+    if bytes != content.as_bytes() {
+        return Ok(Found::Unknown(format!("`{path}` has another text")));
+    }
+    let text = format!("wrote `{path}`: {}, {} bytes", lines(content), content.len());
+    Ok(Found::Done(Json::of(&text)))
+}
+
+fn lines(content: &str) -> String {
+    match content.lines().count() {
+        1 => "1 line".to_owned(),
+        count => format!("{count} lines"),
+    }
 }

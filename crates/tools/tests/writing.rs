@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Place, SECRET};
+use loopwright_protocol::{Found, Json};
 use loopwright_types::{Code, Effects, Reason};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -383,4 +384,46 @@ fn settings_bound_what_a_definition_may_list() {
     let failure = place.tools.call("read_file", &json!("notes.txt"), &|| false).unwrap_err();
     assert_eq!(failure.code, Code::TOOL_NOT_ALLOWED);
     assert_eq!(fs::read_to_string(place.outside().join("secret.txt")).unwrap(), SECRET);
+}
+
+#[test]
+fn what_a_writing_tool_did_is_seen_in_the_file() {
+    let place = place();
+    let unknown = |text: &str| Found::Unknown(text.to_owned());
+    let done = |text: &str| Found::Done(Json::of(text));
+    let edit = |old: &str, new: &str| json!({"path": "f", "oldText": old, "newText": new});
+    let write = |text: &str| json!({"path": "f", "content": text});
+    let told = "the text of `f` does not tell whether it was edited";
+    // What is in the file, the call, what is found.
+    let cases = [
+        (None, "write_file", write("a\n"), Found::NotDone),
+        (Some("a\n"), "write_file", write("a\n"), done("wrote `f`: 1 line, 2 bytes")),
+        (Some("b\n"), "write_file", write("a\n"), unknown("`f` has another text")),
+        (Some("a\nb"), "write_file", write("a\n"), unknown("`f` has another text")),
+        (Some("one two"), "edit_file", edit("one", "1"), Found::NotDone),
+        (Some("1 two"), "edit_file", edit("one", "1"), done("edited `f`")),
+        (Some("one 1"), "edit_file", edit("one", "1"), unknown(told)),
+        (Some("two"), "edit_file", edit("one", "1"), unknown(told)),
+        // The old text is part of the new one: it is there before and after.
+        (Some("one"), "edit_file", edit("one", "one, two"), Found::NotDone),
+        (Some("one, two"), "edit_file", edit("one", "one, two"), unknown(told)),
+        (Some("two"), "edit_file", edit("one", ""), unknown(told)),
+    ];
+    for (before, tool, args, expected) in cases {
+        let path = place.workspace().join("f");
+        let _ = fs::remove_file(&path);
+        if let Some(text) = before {
+            fs::write(&path, text).unwrap();
+        }
+        let found = place.tools.look_up(None, tool, &args, &|| false).unwrap();
+        assert_eq!(found, expected, "{before:?}, {tool}, {args}");
+        let after = fs::read_to_string(&path).ok();
+        assert_eq!(after.as_deref(), before, "a lookup changes nothing");
+    }
+    let outside = json!({"path": "../f", "content": "a"});
+    let failure = place.tools.look_up(None, "write_file", &outside, &|| false).unwrap_err();
+    assert_eq!(failure.code, Code::PATH_OUTSIDE);
+    let bash = json!({"command": "true"});
+    let failure = place.tools.look_up(None, "bash", &bash, &|| false).unwrap_err();
+    assert_eq!(failure.code, Code::LOOKUP_FAILED);
 }

@@ -100,6 +100,14 @@ bugs! {
     ForgetDecision,
     /// The end of any attempt of an open call is taken for that of the one under way.
     TakeAnyEnd,
+    /// A lookup that found nothing out is taken for one that found that nothing was done.
+    UnknownIsNotDone,
+    /// What a lookup says was done is sent again all the same.
+    FoundIsForgotten,
+    /// What a lookup says was not done is sent again under another key.
+    RepeatUnderNewKey,
+    /// A lookup asks under another key than the one that the work went out under.
+    LookUpOtherKey,
 }
 
 #[cfg(feature = "deliberate-faults")]

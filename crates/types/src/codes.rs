@@ -98,6 +98,7 @@ codes! {
     513 APPROVAL_REJECTED "nobody approved";
     514 CALL_LIMIT "the run's limit on calls was reached";
     516 IN_DOUBT "a call was sent and nothing is known of its result";
+    517 LOOKUP_FAILED "a lookup did not say what became of a call";
     520 FORK_AT_UNKNOWN "a run has no such task to fork at";
     521 FORK_EFFECTS "a fork would repeat what has effects";
     // 06xx: subagents.

@@ -134,6 +134,7 @@ settings! {
     "task.answer_bytes_max" integer(256, 1 << 28), "1000000", "Size of one answer of a subagent.";
     "task.backoff_max_ms" integer(0, 86_400_000), "30000", "Longest wait before a retry.";
     "task.backoff_ms" integer(0, 86_400_000), "500", "Longest wait before the first retry; doubles with each one. The wait itself is drawn evenly from zero to that (full jitter).";
+    "task.lookup_timeout_ms" integer(1, 86_400_000), "60000", "Time for one lookup of what became of a call that was sent by a process that has ended; without an answer by then the call waits for a person.";
     "task.retries" integer(0, 1000), "2", "Retries after a retryable failure, where the subagent's effects are `none` or nothing was sent.";
     "task.schema_retries" integer(0, 100), "2", "How often an answer that does not match its schema goes back to the subagent with the errors.";
     "task.timeout_ms" integer(1, 31_536_000_000), "1800000", "Time for one task from its first dispatch, retries included.";

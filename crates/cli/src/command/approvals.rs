@@ -44,6 +44,7 @@ struct DoubtOut<'a> {
     program: &'a str,
     line: Option<u32>,
     column: Option<u32>,
+    looked_up: Option<&'a str>,
     decided: bool,
 }
 
@@ -74,6 +75,7 @@ impl Found {
                 program: &doubt.program,
                 line: doubt.position.map(|at| at.line),
                 column: doubt.position.map(|at| at.column),
+                looked_up: doubt.looked_up.as_deref(),
                 decided: doubt.decision.is_some(),
             }),
         }
@@ -199,7 +201,7 @@ fn block(paint: Paint, how: &str, approval: &Approval, at: &str) -> String {
 
 /// A call in doubt, and what can be said of it.
 fn doubt_block(paint: Paint, how: &str, doubt: &InDoubt, at: &str) -> String {
-    let InDoubt { run, call, name, request, since, program, position, decision } = doubt;
+    let InDoubt { run, call, name, request, since, program, position, looked_up, decision } = doubt;
     let day = timestamp(*since)[..19].replace('T', " ");
     let place = position.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
     let mut text = format!("{}  call {call}  {}\n", paint.bold(run.as_str()), paint.yellow(how));
@@ -208,6 +210,9 @@ fn doubt_block(paint: Paint, how: &str, doubt: &InDoubt, at: &str) -> String {
     text.push_str(&format!("  {}\n", paint.bold(&head)));
     if let Some(request) = request {
         text.push_str(&format!("    {}\n", escape(&loopwright::view::preview_json(request, 300))));
+    }
+    if let Some(said) = looked_up {
+        text.push_str(&format!("  looked up: {}\n", escape(said)));
     }
     if decision.is_some() {
         text.push_str("  decided: taken when the run goes on\n");

@@ -4,7 +4,7 @@
 use super::work::{Key, effects};
 use loopwright_protocol::{Dispatch, GuestStart, Outcome, TurnInput, Work};
 use loopwright_types::{Attempt, CallId, Effects, GuestId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A provider was asked.
 #[derive(Clone, Debug)]
@@ -12,10 +12,14 @@ pub(super) struct Asked {
     pub life: u64,
     pub call: CallId,
     pub attempt: Attempt,
+    /// The attempt whose idempotency key it was asked under.
+    pub under: Attempt,
     pub key: Key,
     pub work: Work,
     /// How the provider ended it. An effect is done then.
     pub ended: Option<Outcome>,
+    /// It went down with the system that had asked: it is never done.
+    pub lost: bool,
     /// Its answer is known to be durable, or a guest has it.
     pub sure: bool,
 }
@@ -32,6 +36,10 @@ pub(super) struct Books {
     turned: usize,
     starts: BTreeMap<GuestId, GuestStart>,
     calls: HashMap<CallId, Key>,
+    /// Work with effects that may be sent again, under this key: whoever sends it was told that it was not done.
+    not_done: HashSet<(Key, Attempt)>,
+    /// Under which keys the effects of work were done.
+    done: HashMap<Key, Vec<(CallId, Attempt)>>,
     /// The end that was told to whoever waits for the run.
     pub told: Option<loopwright_types::RunStatus>,
 }
@@ -46,7 +54,22 @@ impl Books {
     /// Returns the number of the question.
     pub fn ask(&mut self, life: u64, dispatch: &Dispatch) -> usize {
         let (call, attempt, work) = (dispatch.call, dispatch.attempt, dispatch.work.clone());
-        let key = Key::of(&work);
+        let (key, under) = (Key::of(&work), dispatch.key);
+        if let Work::LookUp(sent) = &work {
+            self.looks_up(call, attempt, &key, &Key::of(sent));
+            self.asked.push(Asked {
+                life,
+                call,
+                attempt,
+                under,
+                key,
+                work,
+                ended: None,
+                lost: false,
+                sure: false,
+            });
+            return self.asked.len() - 1;
+        }
         let name = format!("{attempt} of call {call} (`{}`)", key.0);
         let over = self.told.is_some();
         self.demand(!over, || format!("{name} is sent after the run's end"));
@@ -59,12 +82,60 @@ impl Books {
         }
         self.demand(!finished, || format!("{name} was finished and is sent again"));
         self.demand(!again, || format!("{name} has ended and goes out again"));
-        let twice = asked && effects(&work) != Effects::None;
-        self.demand(!twice, || format!("{name}: its effect is done twice"));
+        let told = self.not_done.remove(&(key.clone(), under));
+        let twice = asked && effects(&work) != Effects::None && !told;
+        self.demand(!twice, || format!("{name}, under key {under}: its effect is done twice"));
         let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
         self.demand(known == key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
-        self.asked.push(Asked { life, call, attempt, key, work, ended: None, sure: false });
+        self.asked.push(Asked {
+            life,
+            call,
+            attempt,
+            under,
+            key,
+            work,
+            ended: None,
+            lost: false,
+            sure: false,
+        });
         self.asked.len() - 1
+    }
+
+    /// It is asked what became of work: that may be asked as often as one likes, each time anew.
+    fn looks_up(&mut self, call: CallId, attempt: Attempt, key: &Key, sent: &Key) {
+        let name = format!("{attempt} of call {call} (`{}`)", key.0);
+        let over = self.told.is_some();
+        self.demand(!over, || format!("{name} is sent after the run's end"));
+        let again = self.asked.iter().any(|one| (one.call, one.attempt) == (call, attempt));
+        self.demand(!again, || format!("{name} goes out again"));
+        let known = self.calls.get(&call).is_none_or(|known| known == sent);
+        self.demand(known, || format!("{name} looks up what the call is not"));
+    }
+
+    /// The system went down: some of what was under way goes with it, the rest arrives later.
+    pub fn went_down(&mut self, mut goes: impl FnMut() -> bool) {
+        let under_way = self.asked.iter_mut().filter(|one| one.ended.is_none() && !one.lost);
+        for one in under_way.filter(|one| effects(&one.work) != Effects::None) {
+            one.lost = goes();
+        }
+    }
+
+    /// Whoever sent this was told that it was not done.
+    pub fn was_not_done(&mut self, work: &Work, under: Attempt) {
+        self.not_done.insert((Key::of(work), under));
+    }
+
+    /// A provider does something that is not to be done twice.
+    pub fn does(&mut self, number: usize) {
+        let asked = &self.asked[number];
+        if effects(&asked.work) == Effects::None {
+            return;
+        }
+        let (name, by) = (asked.key.0.clone(), (asked.call, asked.under));
+        let done = self.done.entry(asked.key.clone()).or_default();
+        done.push(by);
+        let keys = done.clone();
+        self.demand(keys.len() == 1, || format!("`{name}` is done twice, under {keys:?}"));
     }
 
     /// How often this was asked and answered.

@@ -128,6 +128,8 @@ impl Case {
             self.random.below([1000, 300_000, 100_000_000][self.random.clone().below(3) as usize]),
         );
         let mut world = self.world.borrow_mut();
+        let random = &mut self.random;
+        world.books.went_down(|| random.chance(0.4));
         let now = world.now.after(away);
         world.pass_to(now);
         self.disk.set_clock(now.0);

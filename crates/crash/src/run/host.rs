@@ -1,11 +1,11 @@
 //! Clock, journal and providers, as one life of the process sees them.
 
 use super::books::Books;
-use super::work::{latency, outcome};
+use super::work::{Key, latency, looked_up, outcome};
 use loopwright_disk::Disk;
 use loopwright_host::RunHost;
 use loopwright_journal::{Error, Store, Writer};
-use loopwright_protocol::{Command, Dispatch, Entry, Event, Outcome, TimerId, Work};
+use loopwright_protocol::{Command, Dispatch, Entry, Event, Found, Outcome, TimerId, Work};
 use loopwright_simulator::{Queue, Random};
 use loopwright_types::{Attempt, CallId, Code, Diagnostic, Failure, Micros, Reason, Usage};
 use std::cell::RefCell;
@@ -71,15 +71,27 @@ impl World {
             return ended.clone();
         }
         let asked = &self.books.asked[number];
-        // The same attempt is the same to a provider, whichever process sends it: it has the answer already.
+        let (work, key) = match &asked.work {
+            Work::LookUp(sent) => (&**sent, Key::of(sent)),
+            work => (work, asked.key.clone()),
+        };
+        // The same key is the same to a provider, whichever attempt and process sends it: it has the answer already.
         let same = self.books.asked.iter().find(|one| {
-            (one.call, one.attempt) == (asked.call, asked.attempt)
-                && one.key == asked.key
-                && one.ended.is_some()
+            (one.call, one.under) == (asked.call, asked.under)
+                && one.key == key
+                && one.ended.as_ref().is_some_and(is_final)
         });
-        let ended = match same.and_then(|one| one.ended.clone()) {
-            Some(ended) => ended,
-            None => outcome(&asked.work, self.books.answered(&asked.key)),
+        let same = same.and_then(|one| one.ended.clone());
+        let ended = match (&asked.work, same) {
+            (Work::LookUp(_), same) => looked_up(same.as_ref(), &mut self.random),
+            (_, Some(ended)) => ended,
+            (_, None) => {
+                let ended = outcome(work, self.books.answered(&key));
+                if matches!(ended, Outcome::Done(_)) {
+                    self.books.does(number);
+                }
+                ended
+            }
         };
         self.books.asked[number].ended = Some(ended.clone());
         ended
@@ -213,6 +225,9 @@ impl<'d> Host<'d> {
 
     fn ends(&mut self, number: usize, again: bool) -> Option<Event> {
         let mut world = self.world.borrow_mut();
+        if world.books.asked[number].lost {
+            return None;
+        }
         let outcome = world.end(number);
         let (now, life) = (world.now, world.life);
         let asked = &world.books.asked[number];
@@ -227,6 +242,13 @@ impl<'d> Host<'d> {
             return None;
         }
         if of == life && !again && self.active.remove(&(call, attempt)).is_some() {
+            let asked = &world.books.asked[number];
+            let (work, under) = (asked.work.clone(), asked.under);
+            if let Work::LookUp(sent) = work
+                && Found::of(&outcome) == Found::NotDone
+            {
+                world.books.was_not_done(&sent, under);
+            }
             self.given.push((number, None));
         }
         Some(Event::Ended { call, attempt, outcome, usage, now })
@@ -245,6 +267,11 @@ impl<'d> Host<'d> {
             Happening::Commit { .. } | Happening::Due { .. } => None,
         })
     }
+}
+
+/// Whether the provider keeps this end: what was cancelled was not done, and may be asked for again.
+fn is_final(ended: &Outcome) -> bool {
+    !matches!(ended, Outcome::Failed(failure) if failure.reason == Reason::Cancelled)
 }
 
 /// The process ends here: nothing that it would still do happens.

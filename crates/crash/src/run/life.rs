@@ -196,16 +196,33 @@ fn resume(
     resume.set_epoch(epoch.saturating_sub(1));
     let doubts = if undecided { Vec::new() } else { resume.doubts() };
     for doubt in doubts {
-        // Somebody looks what became of it.
         let mut world = world.borrow_mut();
+        // What can be looked up is left to the engine, mostly; a person is asked when that came to nothing.
+        let is_left = doubt.has_lookup && doubt.looked_up.is_none() && world.random.chance(0.9);
+        if is_left {
+            continue;
+        }
+        // Somebody looks what became of it.
         let number = world.books.asked.iter().rposition(|one| {
             (one.call, one.attempt) == (doubt.call, doubt.attempt)
                 && effects(&one.work) != Effects::None
         });
+        let number = number.filter(|number| !world.books.asked[*number].lost);
         let decision = match number.map(|number| world.end(number)) {
             Some(Outcome::Done(value)) => Decision::Done(value),
             Some(Outcome::Failed(_)) => Decision::Fail,
-            None => Decision::Repeat,
+            None => {
+                // A call in doubt that was never sent, or whose repeat never was.
+                let sent = world
+                    .books
+                    .asked
+                    .iter()
+                    .rfind(|one| one.call == doubt.call && effects(&one.work) != Effects::None);
+                if let Some((work, under)) = sent.map(|one| (one.work.clone(), one.under)) {
+                    world.books.was_not_done(&work, under);
+                }
+                Decision::Repeat
+            }
         };
         drop(world);
         resume.decide(doubt.call, decision);

@@ -170,12 +170,14 @@ impl Maker {
 
 fn start(seed: u64, random: &mut Random) -> RunStart {
     let simulation = Simulation::new(program("main"), seed);
-    let external = Subagent { effects: Effects::External, ..subagent("external") };
+    let mut external = Subagent { effects: Effects::External, ..subagent("external") };
+    external.lookup = random.chance(0.6);
     let served = Subagent { driver: "model".to_owned(), ..subagent("served") };
     let mut start = simulation.subagent(external).subagent(served).start;
     start.run = RunId::parse(&format!("run-{seed}")).expect("a valid name");
     let mut write = Tool::reading("write_file");
     write.effects = Effects::Local;
+    write.lookup = random.chance(0.6);
     start.tools = vec![Tool::reading("grep"), write];
     let model = json!({ "name": "p:m", "provider": "p", "output_tokens_max": 100 });
     let model: Model = serde_json::from_value(model).expect("a model's form");

@@ -1,7 +1,7 @@
 //! What providers are asked and what they answer: the same question always has the same answer, whoever asks.
 
 use loopwright_protocol::{
-    Block, Dispatch, Finish, Json, Message, ModelReply, ModelRequest, Outcome, Work,
+    Block, Dispatch, Finish, Found, Json, Message, ModelReply, ModelRequest, Outcome, Work,
 };
 use loopwright_simulator::{Plan, Random};
 use loopwright_types::{Code, Digest, Effects, Failure, Micros, Reason};
@@ -26,6 +26,7 @@ impl Key {
             Work::Approve(approve) => format!("approve {}", approve.question),
             Work::ResolveModel { name } => format!("resolve {name}"),
             Work::Worktree(work) => format!("worktree {work:?}"),
+            Work::LookUp(sent) => format!("lookup {}", Self::of(sent).0),
         })
     }
 
@@ -50,6 +51,21 @@ pub(super) fn effects(work: &Work) -> Effects {
         Work::Tool { name, .. } if name == "write_file" => Effects::Local,
         _ => Effects::None,
     }
+}
+
+/// What a lookup tells of work that ended so, if it was sent: now and then it cannot tell, or fails.
+pub(super) fn looked_up(ended: Option<&Outcome>, random: &mut Random) -> Outcome {
+    let found = match (random.below(8), ended) {
+        (0, _) => Found::Unknown("nobody knows".to_owned()),
+        (1, _) => {
+            let message = "the lookup is overloaded";
+            let failure = Failure::new(Reason::Provider, Code::LOOKUP_FAILED, message);
+            return Outcome::Failed(failure.retryable());
+        }
+        (_, Some(Outcome::Done(value))) => Found::Done(value.clone()),
+        _ => Found::NotDone,
+    };
+    Outcome::Done(Json::of(&found))
 }
 
 /// The value of what a program asks for under this name; some are large.
@@ -88,7 +104,9 @@ pub(super) fn outcome(work: &Work, answered: usize) -> Outcome {
             Plan::done(serde_json::to_value(reply(request)).unwrap_or_default()).outcome
         }
         Work::LoadProgram { name } => Outcome::Done(Json::of(&loopwright_simulator::program(name))),
-        Work::ResolveModel { .. } | Work::Worktree(_) => Outcome::Done(Json::null()),
+        Work::ResolveModel { .. } | Work::Worktree(_) | Work::LookUp(_) => {
+            Outcome::Done(Json::null())
+        }
     }
 }
 

@@ -85,6 +85,8 @@ pub fn attempt(call: u32) -> Entry {
         effects: None,
         ahead: false,
         reask: false,
+        key: None,
+        looks_up: None,
     })
 }
 

@@ -45,5 +45,5 @@ fn call(tools: &Toolbox, name: &str, read: &Read, by_program: bool) -> Outcome {
     let args = read.args.read().unwrap_or_default();
     let own = [name.to_owned()];
     let grant = (!by_program).then_some(own.as_slice());
-    tools.call(&ToolCall { name, args: &args, root: None, grant }, &|| false, &|_| {})
+    tools.call(&ToolCall { name, args: &args, root: None, grant, key: "" }, &|| false, &|_| {})
 }

@@ -45,7 +45,7 @@ impl ForecastHost {
         match work {
             Work::Tool { name, args, .. } => {
                 let args = args.read().unwrap_or_default();
-                let call = ToolCall { name, args: &args, root: None, grant: None };
+                let call = ToolCall { name, args: &args, root: None, grant: None, key: "" };
                 self.tools.call(&call, &|| false, &|_| {})
             }
             Work::LoadProgram { name } => crate::services::load_program(&self.workspace, name),

@@ -5,7 +5,7 @@ use super::resumed::word;
 use super::reused::ReusedOut;
 use super::{CallStatus, RunView, preview_text, timestamp};
 use loopwright_protocol::{
-    CallEntry, Entry, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
+    CallEntry, Entry, Found, Json, Outcome, Progress, RunStart, SettleEntry, WorktreeReport,
 };
 use loopwright_types::{CallId, Micros, RunId};
 use serde::Serialize;
@@ -27,6 +27,10 @@ struct Out<'a> {
     guest: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks_up: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -251,6 +255,11 @@ fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
         Entry::Stepped(step) => {
             Out { args: step.args.as_ref(), ..event(step.call, "queued", Some(step.now)) }
         }
+        Entry::AttemptStarted(start) if start.looks_up.is_some() => Out {
+            attempt: Some(start.attempt.0),
+            looks_up: start.looks_up.map(|it| it.0),
+            ..event(start.call, "lookup", Some(start.now))
+        },
         Entry::AttemptStarted(start) => Out {
             attempt: Some(start.attempt.0),
             subagent: start.subagent.as_deref(),
@@ -264,6 +273,13 @@ fn call_event<'a>(view: &'a RunView, entry: &'a Entry) -> Option<Out<'a>> {
             };
             Out { attempt: Some(attempt.0), pid, text, ..event(*call, "progress", Some(*now)) }
         }
+        Entry::AttemptEnded(end) if view.is_lookup(end.call, end.attempt) => Out {
+            attempt: Some(end.attempt.0),
+            found: Some(Found::of(&end.outcome).as_str()),
+            usage: Some(end.usage.into()),
+            failure: failure(&end.outcome),
+            ..event(end.call, "looked_up", Some(end.now))
+        },
         Entry::AttemptEnded(end) => Out {
             attempt: Some(end.attempt.0),
             retry_at: end.retry_at.map(timestamp),

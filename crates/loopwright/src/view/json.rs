@@ -352,6 +352,21 @@ impl<'a> From<&'a Outage> for OutageOut<'a> {
     }
 }
 
+/// What lookups of calls in doubt found out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LookedUpOut {
+    done: u32,
+    not_done: u32,
+    unknown: u32,
+}
+
+impl LookedUpOut {
+    fn of([done, not_done, unknown]: [u32; 3]) -> Option<Self> {
+        (done + not_done + unknown > 0).then_some(Self { done, not_done, unknown })
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RunOut<'a> {
@@ -362,6 +377,8 @@ struct RunOut<'a> {
     resumes: u32,
     #[serde(skip_serializing_if = "is_none")]
     repeated: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked_up: Option<LookedUpOut>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pause_requested: bool,
     program: &'a str,
@@ -413,6 +430,7 @@ pub fn run_json(view: &RunView, interrupted: bool) -> Option<String> {
         interrupted,
         resumes: view.resumes(),
         repeated: view.repeated(),
+        looked_up: LookedUpOut::of(view.looked_up()),
         pause_requested: view.pause_requested() && view.finish().is_none(),
         program: &header.program,
         digest: header.digest.to_string(),

@@ -1,6 +1,7 @@
 //! One plain line per event, for pipes, logs and screen readers.
 
 use super::cost::estimated;
+use super::lookup::found_words;
 use super::resumed::{lost_words, word};
 use super::step::StepState;
 use super::text::escape;
@@ -16,6 +17,10 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
         }
         Entry::Phase { title, .. } => paint.bold(&format!("phase {}", escape(title))),
         Entry::AttemptStarted(start) if start.ahead => return None,
+        Entry::AttemptStarted(start) if start.looks_up.is_some() => {
+            let call = told(view, start.call)?;
+            format!("{} is looked up: {}", name(call), escape(&call.label))
+        }
         Entry::AttemptStarted(start) => started(view, start.call, start.attempt)?,
         Entry::Dispatched { attempts, .. } => {
             let lines =
@@ -26,6 +31,11 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
         Entry::Progressed { call, progress: Progress::Message(text), .. } => {
             let call = told(view, *call)?;
             paint.dim(&format!("{}: {}", name(call), escape(&super::preview_text(text, 200))))
+        }
+        Entry::AttemptEnded(end) if view.is_lookup(end.call, end.attempt) => {
+            let call = told(view, end.call)?;
+            let words = super::preview_text(&found_words(&end.outcome), 300);
+            format!("{} {}: {}", name(call), escape(&words), escape(&call.label))
         }
         Entry::AttemptEnded(end) if view.steps.contains_key(&end.call) => {
             step_retrying(view, end, paint)?
@@ -64,7 +74,7 @@ pub fn line(view: &RunView, entry: &Entry, paint: Paint) -> Option<String> {
 
 fn started(view: &RunView, call: CallId, attempt: Attempt) -> Option<String> {
     let call = told(view, call)?;
-    let again = if attempt.0 > 1 { " again" } else { "" };
+    let again = if view.counted(call.call, attempt) > 1 { " again" } else { "" };
     Some(format!("{} started{again}: {}{}", name(call), escape(&call.label), subagent(call)))
 }
 

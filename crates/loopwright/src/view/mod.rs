@@ -10,6 +10,7 @@ mod fold; // the reducer
 mod group; // phases and waves
 mod json; // the JSON forms of a run
 mod line; // the plain line of one entry
+mod lookup; // what became of calls in doubt
 mod moves; // what becomes of calls
 mod outage; // providers that are down
 mod preview; // short forms of long texts

@@ -59,6 +59,9 @@ impl RunView {
 
     pub(super) fn attempt_started(&mut self, entry: &StartEntry) {
         self.tick(entry.now);
+        if entry.looks_up.is_some() {
+            return self.lookup_started(entry);
+        }
         if self.steps.contains_key(&entry.call) {
             return self.went_out(entry.call, entry.attempt, entry.now);
         }
@@ -79,8 +82,9 @@ impl RunView {
         if self.step_started(call, attempt, now) || !self.is_open(call) {
             return;
         }
+        let number = self.counted(call, attempt);
         if let Some(view) = self.shift(call, CallStatus::Running) {
-            view.attempts = view.attempts.max(attempt.0);
+            view.attempts = view.attempts.max(number);
             view.started.get_or_insert(now);
             view.note = None;
         }
@@ -94,11 +98,15 @@ impl RunView {
         progress: &Progress,
     ) {
         self.tick(now);
+        if self.is_lookup(call, attempt) {
+            return;
+        }
         self.step_progressed(call, progress);
+        let number = self.counted(call, attempt);
         let Some(view) = self.calls.get_mut(&call) else { return };
         if let Progress::Message(text) = progress
             && view.status == CallStatus::Running
-            && view.attempts == attempt.0
+            && view.attempts == number
         {
             view.note = Some(preview_text(text, NOTE_CHARS_MAX));
         }
@@ -107,7 +115,11 @@ impl RunView {
     pub(super) fn attempt_ended(&mut self, entry: &EndEntry) {
         self.tick(entry.now);
         self.usage.add(entry.usage);
+        let is_lookup = self.is_lookup(entry.call, entry.attempt);
         if self.step_attempt_ended(entry) {
+            if is_lookup {
+                self.lookup_ended(entry);
+            }
             return;
         }
         self.cache.count(None, entry.usage);
@@ -123,6 +135,9 @@ impl RunView {
                 Outcome::Failed(failure) => Some(preview_text(&failure.message, NOTE_CHARS_MAX)),
                 Outcome::Done(_) => None,
             };
+        }
+        if is_lookup {
+            self.lookup_ended(entry);
         }
     }
 

@@ -24,8 +24,8 @@ impl RunView {
                 self.open_groups.insert(group);
             }
         }
-        for (call, _) in &entry.lost {
-            if self.costs(*call) {
+        for (call, attempt) in &entry.lost {
+            if self.costs(*call) && !self.is_lookup(*call, *attempt) {
                 self.lost.insert(*call);
             }
             if let Some(step) = self.steps.get_mut(call) {
@@ -89,7 +89,8 @@ impl RunView {
                 "; {many} attempts were sent again: the price of the lost ones is not known"
             ),
         };
-        Some(times + &sent)
+        let looked_up = self.looked_up_words().map(|words| format!("; {words}"));
+        Some(times + &sent + &looked_up.unwrap_or_default())
     }
 }
 
@@ -104,7 +105,12 @@ pub(super) fn word(decision: &Decision) -> &'static str {
 
 /// `3 attempts were lost with the process before`.
 pub(super) fn lost_words(view: &RunView, entry: &ResumeEntry) -> String {
-    match entry.lost.iter().filter(|(call, _)| view.costs(*call)).count() {
+    match entry
+        .lost
+        .iter()
+        .filter(|(call, at)| view.costs(*call) && !view.is_lookup(*call, *at))
+        .count()
+    {
         0 => "nothing was under way".to_owned(),
         1 => "1 attempt was lost with the process before".to_owned(),
         many => format!("{many} attempts were lost with the process before"),

@@ -7,7 +7,7 @@ use super::step::Step;
 use super::{Cache, CallView, Context, Counts, GroupView, Outage};
 use loopwright_protocol::{CallKind, ForkedFrom, Json};
 use loopwright_types::{
-    CallId, Diagnostic, Digest, GuestId, Micros, Position, RunId, RunStatus, Usage,
+    Attempt, CallId, Diagnostic, Digest, GuestId, Micros, Position, RunId, RunStatus, Usage,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -45,6 +45,10 @@ pub struct RunView {
     pub(super) resumes: u32,
     pub(super) repeated: u32,
     pub(super) lost: BTreeSet<CallId>,
+    /// Attempts that look up what became of others.
+    pub(super) lookups: BTreeSet<(CallId, Attempt)>,
+    /// Lookups that ended: done, not done, unknown.
+    pub(super) looked_up: [u32; 3],
     pub(super) finish: Option<Box<FinishView>>,
     pub(super) now: Micros,
     pub(super) brief: Option<CallId>,

@@ -154,11 +154,19 @@ impl RunView {
         }
     }
 
+    /// A step is looked up, or was.
+    pub(super) fn step_looked_up(&mut self, call: CallId, words: &str) {
+        if let Some(step) = self.steps.get_mut(&call) {
+            step.detail = Some(words.into());
+        }
+    }
+
     /// Whether it was a step's attempt.
     pub(super) fn step_started(&mut self, call: CallId, attempt: Attempt, now: Micros) -> bool {
+        let number = self.counted(call, attempt);
         let Some(step) = self.steps.get_mut(&call) else { return false };
         step.state = StepState::Running;
-        step.attempts = step.attempts.max(attempt.0);
+        step.attempts = step.attempts.max(number);
         step.started.get_or_insert(now);
         if step.kind == CallKind::Model {
             step.detail = None;

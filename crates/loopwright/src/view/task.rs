@@ -3,6 +3,7 @@
 
 use super::call::loop_words;
 use super::cost::{Models, came_back_tokens, less, usage};
+use super::lookup::found_words;
 use super::resumed::LOST;
 use super::task_json::task_json;
 use super::text::{escape, escape_lines};
@@ -44,6 +45,10 @@ pub struct AttemptDetail {
     pub subagent: Option<String>,
     /// Whether it took an answer back that did not match the schema.
     pub reask: bool,
+    /// The attempt under whose key it went out, where that is not its own.
+    pub key: Option<Attempt>,
+    /// The attempt that it looked up, where it is a lookup.
+    pub looks_up: Option<Attempt>,
     /// How it ended, where the call went on after it.
     pub outcome: Option<Outcome>,
     /// What it used, where the call went on after it.
@@ -266,7 +271,8 @@ impl TaskDetail {
         }
         fact("identity", &call.digest.to_string());
         for attempt in &self.attempts {
-            fact(&format!("attempt {}", attempt.attempt), &attempt.line(self.settled.as_ref()));
+            let word = if attempt.looks_up.is_some() { "lookup" } else { "attempt" };
+            fact(&format!("{word} {}", attempt.attempt), &attempt.line(self.settled.as_ref()));
             for message in &attempt.messages {
                 fact("", &format!("  {}", escape(message)));
             }
@@ -337,6 +343,8 @@ impl AttemptDetail {
             retry_at: None,
             subagent: start.subagent.clone(),
             reask: start.reask,
+            key: start.key,
+            looks_up: start.looks_up,
             outcome: None,
             usage: Usage::default(),
             pid: None,
@@ -366,6 +374,11 @@ impl AttemptDetail {
         if let Some(subagent) = &self.subagent {
             told.push_str(&format!(", asked {}", escape(subagent)));
         }
+        if let Some(of) = self.looks_up {
+            told.push_str(&format!(", of attempt {of}"));
+        } else if let Some(key) = self.key {
+            told.push_str(&format!(", under the key of attempt {key}"));
+        }
         if self.reask {
             told.push_str(", with what was wrong with the answer before");
         }
@@ -373,6 +386,9 @@ impl AttemptDetail {
             told.push_str(&format!(", pid {pid}"));
         }
         match &self.outcome {
+            Some(outcome) if self.looks_up.is_some() => {
+                told.push_str(&format!(": {}", escape(&found_words(outcome))));
+            }
             Some(Outcome::Failed(failure)) => {
                 told.push_str(&format!(
                     ": {}: {} [{}]",

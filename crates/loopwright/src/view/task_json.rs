@@ -3,7 +3,7 @@
 use super::json::{CacheOut, ContextOut, FailureOut, Salvage, UsageOut, to_line};
 use super::reused::ReusedOut;
 use super::{AttemptDetail, StepDetail, TaskDetail, timestamp};
-use loopwright_protocol::{Json, Outcome, WorktreeReport};
+use loopwright_protocol::{Found, Json, Outcome, WorktreeReport};
 use loopwright_types::{Digest, Micros};
 use serde::Serialize;
 
@@ -73,6 +73,12 @@ struct AttemptOut<'a> {
     ended_at: Option<String>,
     subagent: Option<&'a str>,
     reask: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks_up: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<&'static str>,
     pid: Option<u32>,
     usage: UsageOut,
     answer: Option<&'a Json>,
@@ -144,7 +150,11 @@ impl<'a> From<&'a StepDetail> for StepOut<'a> {
 impl<'a> From<&'a AttemptDetail> for AttemptOut<'a> {
     fn from(attempt: &'a AttemptDetail) -> Self {
         let (answer, failure) = split(attempt.outcome.as_ref());
+        let ended = attempt.outcome.as_ref().filter(|_| attempt.looks_up.is_some());
         Self {
+            key: attempt.key.map(|it| it.0),
+            looks_up: attempt.looks_up.map(|it| it.0),
+            found: ended.map(|outcome| Found::of(outcome).as_str()),
             attempt: attempt.attempt.0,
             started_at: timestamp(attempt.started),
             ended_at: attempt.ended.map(timestamp),

@@ -1,5 +1,6 @@
 //! Views of scripted runs, as people and tools see them.
 
+mod lookups;
 mod loops;
 mod outages;
 mod script;

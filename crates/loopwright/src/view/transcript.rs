@@ -2,6 +2,7 @@
 
 use super::call::NOTE_CHARS_MAX;
 use super::cost::{less, usage_short};
+use super::lookup::found_words;
 use super::text::{escape, escape_lines};
 use super::{
     AttemptDetail, CallStatus, Paint, TaskDetail, duration, preview_json, preview_text, wait,
@@ -106,7 +107,7 @@ impl Writer {
 
     fn head(&mut self, indent: &str, title: &str, step: &StepDetail) {
         let mut facts = Vec::new();
-        let tries = step.attempts.len();
+        let tries = step.attempts.iter().filter(|it| it.looks_up.is_none()).count();
         if tries > 1 {
             facts.push(format!("{tries} attempts"));
         }
@@ -129,6 +130,11 @@ impl Writer {
     /// Attempts that another one followed, and why there is no value.
     fn failures(&mut self, indent: &str, step: &StepDetail) {
         for attempt in &step.attempts {
+            if let (Some(_), Some(outcome)) = (attempt.looks_up, &attempt.outcome) {
+                let told = self.paint.yellow(&escape(&found_words(outcome)));
+                self.line(indent, &told);
+                continue;
+            }
             let Some(Outcome::Failed(failure)) = &attempt.outcome else { continue };
             let mut told = format!("attempt {}: ", attempt.attempt);
             told.push_str(&format!(

@@ -147,6 +147,7 @@ pub fn dispatch(call: u32, request: ModelRequest, timeout: Option<Micros>) -> Di
         run: RunId::parse("r1").unwrap(),
         call: CallId(call),
         attempt: Attempt(1),
+        key: Attempt(1),
         timeout,
         work: Work::Model(Box::new(request)),
     }

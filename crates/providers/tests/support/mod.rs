@@ -114,6 +114,7 @@ impl Asker {
             run: RunId::parse("faults").unwrap(),
             call: CallId(self.calls.fetch_add(1, Ordering::Relaxed)),
             attempt: Attempt(1),
+            key: Attempt(1),
             timeout: None,
             work: Work::Model(Box::new(request)),
         };

@@ -2,9 +2,9 @@
 
 use crate::served::{served, turns};
 use crate::simulation;
-use loopwright_protocol::{Dispatch, Entry, Tool, Work, WorktreeWork};
+use loopwright_protocol::{Dispatch, Entry, Found, Json, Tool, Work, WorktreeWork};
 use loopwright_simulator::{
-    Crashes, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, program,
+    Crashes, Plan, Random, ScriptedGuests, Simulated, Simulation, Step, program, subagent,
 };
 use loopwright_types::{Code, Effects, Failure, FailureClass, Micros, Reason, RunStatus, Usage};
 use serde_json::{Value, json};
@@ -52,6 +52,13 @@ fn plans(dispatch: &Dispatch, _: &mut Random) -> Plan {
         Work::ResolveModel { name } => {
             Plan::done(serde_json::to_value(crate::served::model(name, "q")).unwrap()).after_ms(3)
         }
+        // Tasks are found to be done, tools not to be.
+        Work::LookUp(sent) => match &**sent {
+            Work::Task(task) => Plan::found(&Found::Done(Json::of(&task.prompt))),
+            _ => Plan::found(&Found::NotDone),
+        }
+        .after_ms(5)
+        .using(used),
         Work::LoadProgram { .. } => unreachable!("the host knows its programs"),
     }
 }
@@ -69,6 +76,15 @@ fn with_models() -> Simulation {
     write.effects = Effects::Local;
     let mut simulation = served().set("run.concurrency", "3").plans(plans);
     simulation.start.tools = vec![Tool::reading("grep"), write];
+    simulation
+}
+
+/// What has effects can be looked up.
+fn with_lookups() -> Simulation {
+    let mut acts = subagent("acts");
+    (acts.effects, acts.lookup) = (Effects::External, true);
+    let mut simulation = with_models().subagent(acts);
+    simulation.start.tools[1].lookup = true;
     simulation
 }
 
@@ -156,6 +172,15 @@ fn served_kinds() -> Vec<Kind> {
                 Step::task("c")
                     .with("tools", json!(["grep"]))
                     .with("schema", json!({ "type": "integer" })),
+            ])
+        }),
+        kind("effects that can be looked up", with_lookups, || {
+            Step::all([
+                Step::task("a"),
+                Step::tool("write_file"),
+                Step::task("b").with("subagent", "acts"),
+                Step::task("c").with("subagent", "acts").with("isolation", "worktree"),
+                Step::tool("write_file"),
             ])
         }),
         kind("a model that has to be looked up", with_models, || {

@@ -6,6 +6,7 @@ mod chaos; // what random runs are made of
 mod doubts; // effects of which nothing is known
 mod everywhere; // a crash after every entry
 mod forks; // forks whose processes die
+mod lookups; // effects that can be looked up
 mod mutants; // programs that are not those of their journals
 mod random; // random programs and random crashes
 #[allow(dead_code)]

@@ -2,8 +2,8 @@
 
 use crate::served::{by_model, failed, model};
 use loopwright_protocol::{
-    Block, Dispatch, Finish, ModelRequest, Price, Progress, ProviderLimits, Tool, Window, Work,
-    WorktreeWork,
+    Block, Dispatch, Finish, Found, Json, ModelRequest, Price, Progress, ProviderLimits, Tool,
+    Window, Work, WorktreeWork,
 };
 use loopwright_simulator::{
     Latency, OnCancel, Plan, Random, ScriptedGuests, Simulation, Step, program, subagent,
@@ -124,6 +124,7 @@ fn plan(dispatch: &Dispatch, random: &mut Random) -> Plan {
             Some(Plan::failed(unknown.not_sent()))
         }
         Work::Worktree(work) if random.chance(0.85) => Some(worktree_plan(work)),
+        Work::LookUp(_) => Some(lookup_plan(random)),
         _ => None,
     };
     if let Some(plan) = served {
@@ -236,6 +237,17 @@ fn model_plan(request: &ModelRequest, random: &mut Random) -> Plan {
     plan
 }
 
+/// What a lookup says, whatever was done.
+fn lookup_plan(random: &mut Random) -> Plan {
+    match random.below(6) {
+        0 => Plan::broken(),
+        1 => Plan::found(&Found::Unknown("nobody knows".to_owned())),
+        2 | 3 => Plan::found(&Found::NotDone),
+        4 => Plan::found(&Found::Done(Json::of("text"))),
+        _ => Plan::found(&Found::Done(Json::of(&random.below(9)))),
+    }
+}
+
 fn worktree_plan(work: &WorktreeWork) -> Plan {
     match work {
         WorktreeWork::Create => Plan::done(json!({ "path": "/w", "branch": "b", "base": "c" })),
@@ -262,6 +274,7 @@ fn serving(mut simulation: Simulation, random: &mut Random) -> Simulation {
     simulation.start.model = random.chance(0.9).then(|| "m".to_owned());
     let mut write = Tool::reading("write_file");
     write.effects = Effects::Local;
+    write.lookup = random.chance(0.5);
     simulation.start.tools = vec![Tool::reading("grep"), Tool::reading("read_file"), write];
     simulation
 }
@@ -291,6 +304,7 @@ pub fn simulation_of(seed: u64) -> (Simulation, impl Fn() -> ScriptedGuests) {
     let mut random = Random::new(seed).fork(1);
     let mut external = subagent("external");
     (external.effects, external.provider) = (Effects::External, "other".to_owned());
+    external.lookup = random.chance(0.5);
     let mut narrow = subagent("narrow");
     narrow.concurrency = Some(1);
     let simulation = Simulation::new(program("main"), seed)
@@ -303,7 +317,7 @@ pub fn simulation_of(seed: u64) -> (Simulation, impl Fn() -> ScriptedGuests) {
     simulation = serving(simulation, &mut random);
     if random.chance(0.2) {
         let budget = json!({ "budget": random.below(60) });
-        simulation.start.program.meta = Some(loopwright_protocol::Json::of(&budget));
+        simulation.start.program.meta = Some(Json::of(&budget));
     }
     let setup = &mut simulation.setup;
     setup.shuffled = random.chance(0.8);

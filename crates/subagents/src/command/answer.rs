@@ -1,7 +1,7 @@
 //! The last line of a command's output, read as its answer. It is data: checked, bounded, never interpreted.
 
 use loopwright_processes::shown;
-use loopwright_protocol::Json;
+use loopwright_protocol::{Found, Json};
 use loopwright_types::{Code, Failure, Reason, Usage};
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -58,6 +58,40 @@ pub(crate) fn read(line: &[u8], bytes_max: usize) -> Result<Answer, Failure> {
     check(&result)?;
     let json = Json::parse(result.get().to_owned()).map_err(|error| not_json(text, &error))?;
     Ok(Answer { result: Ok(json), usage })
+}
+
+/// Reads the last line of a lookup: what became of an attempt, as a [`Found`].
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn read_lookup(line: &[u8], bytes_max: usize) -> Result<Answer, Failure> {
+    let text = std::str::from_utf8(line)
+        .map_err(|_| unusable("the last line of its output is not UTF-8 text", ""))?;
+    let envelope: Envelope = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
+    if envelope.repeated {
+        return Err(unusable("its answer names a member twice", ""));
+    }
+    let status = match &envelope.status {
+        // The command's own last line, kept and printed again, says by itself that it was done.
+        None => "done".to_owned(),
+        Some(status) => serde_json::from_str(status.get()).unwrap_or_default(),
+    };
+    let found = match status.as_str() {
+        "done" => {
+            let Answer { result, usage } = read(line, bytes_max)?;
+            return Ok(Answer { result: result.map(|it| Json::of(&Found::Done(it))), usage });
+        }
+        "not_done" => Found::NotDone,
+        "unknown" => {
+            let said = envelope.message.map(|message| words(&message)).unwrap_or_default();
+            Found::Unknown(shown(if said.is_empty() { "it cannot tell" } else { &said }, SHOWN_MAX))
+        }
+        other => {
+            let cause = format!("its answer has the `status` `{}`", shown(other, 100));
+            return Err(unusable(&cause, "a lookup says `done`, `not_done` or `unknown`"));
+        }
+    };
+    Ok(Answer { result: Ok(Json::of(&found)), usage: Usage::default() })
 }
 
 /// The failure for output that holds no answer.
@@ -134,6 +168,8 @@ struct Envelope {
     error: Option<Box<RawValue>>,
     retryable: Option<Box<RawValue>>,
     usage: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
+    message: Option<Box<RawValue>>,
     repeated: bool,
 }
 
@@ -155,6 +191,8 @@ impl<'de> Deserialize<'de> for Envelope {
                         "error" => &mut envelope.error,
                         "retryable" => &mut envelope.retryable,
                         "usage" => &mut envelope.usage,
+                        "status" => &mut envelope.status,
+                        "message" => &mut envelope.message,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
@@ -291,6 +329,43 @@ mod tests {
             let stated = read(line.as_bytes(), 1000).unwrap().result.unwrap_err();
             assert_eq!((stated.message.as_str(), stated.retryable), (message, retryable), "{line}");
         }
+    }
+
+    #[test]
+    fn a_lookup_says_what_became_of_an_attempt_or_that_it_cannot_tell() {
+        let done = |text: &str| Ok(Found::Done(Json::parse(text.to_owned()).unwrap()));
+        let unknown = |text: &str| Ok(Found::Unknown(text.to_owned()));
+        let cases = [
+            (r#"{"status": "done", "result": {"id": 7}}"#, done(r#"{"id": 7}"#)),
+            // The command's own last line, kept and printed again.
+            (r#"{"result": null, "usage": {"output_tokens": 3}}"#, done("null")),
+            (r#"{"status": "not_done"}"#, Ok(Found::NotDone)),
+            (
+                r#"{"status": "unknown", "message": "no \u001b[1m log"}"#,
+                unknown("no \\u{1b}[1m log"),
+            ),
+            (r#"{"status": "unknown"}"#, unknown("it cannot tell")),
+            // Whatever is not one of the three words is no answer: least of all that nothing was done.
+            (r#"{"status": "done"}"#, Err("has no `result`")),
+            (r#"{"status": "notDone"}"#, Err("has the `status` `notDone`")),
+            (r#"{"status": null}"#, Err("has the `status` ``")),
+            (r#"{"status": "done", "status": "not_done"}"#, Err("names a member twice")),
+            (r#"{}"#, Err("has no `result`")),
+            ("not_done", Err("is not an answer: `not_done`")),
+        ];
+        for (line, expected) in cases {
+            match (read_lookup(line.as_bytes(), 1000), expected) {
+                (Ok(answer), Ok(found)) => {
+                    assert_eq!(answer.result.unwrap().read::<Found>().unwrap(), found, "{line}");
+                }
+                (Err(failure), Err(part)) => {
+                    assert!(failure.message.contains(part), "{line}: {}", failure.message);
+                }
+                (read, _) => panic!("{line}: {read:?}"),
+            }
+        }
+        let stated = read_lookup(br#"{"error": "the log is locked"}"#, 1000).unwrap().result;
+        assert_eq!(stated.unwrap_err().message, "the log is locked");
     }
 
     #[test]

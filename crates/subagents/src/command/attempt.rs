@@ -2,7 +2,7 @@
 
 use super::answer::{self, Answer};
 use super::output::Lines;
-use crate::definition::{CommandLine, Definition, Runner};
+use crate::definition::{CommandLine, Definition};
 use loopwright_host::Reporter;
 use loopwright_processes::{Program, Signal, Tail, TimeLimits, Watched};
 use loopwright_processes::{shown, signal_group, signal_marked, start_ticks};
@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Time between `SIGTERM` and `SIGKILL`.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// Names the idempotency key in the environment of what is started.
+const KEY: &str = "LOOPWRIGHT_KEY";
 /// How long output is still read when the command has ended and something else keeps its pipes open.
 const DRAIN: Duration = Duration::from_millis(250);
 /// How long a process that was killed may take to go; the kernel can hold it longer in rare cases.
@@ -32,11 +34,16 @@ pub(crate) struct Job {
     pub(crate) call: CallId,
     pub(crate) attempt: Attempt,
     pub(crate) definition: Arc<Definition>,
+    /// What is run: the definition's command or its lookup.
+    pub(crate) line: CommandLine,
+    pub(crate) is_lookup: bool,
     /// Where it works instead of in the workspace: its worktree.
     pub(crate) root: Option<PathBuf>,
     pub(crate) request: Vec<u8>,
     /// Names the attempt in the environment of what it starts.
     pub(crate) mark: String,
+    /// The idempotency key.
+    pub(crate) key: String,
     pub(crate) limits: TimeLimits,
     pub(crate) answer_bytes_max: usize,
     pub(crate) reporter: Arc<dyn Reporter>,
@@ -45,42 +52,42 @@ pub(crate) struct Job {
 
 /// Runs the command to its end.
 pub(crate) async fn run(job: Job, workspace: Arc<Path>) -> (Outcome, Usage) {
-    let Runner::Command(line) = &job.definition.runner else {
-        unreachable!("only commands are given to this driver");
-    };
     let began = Instant::now();
     let root = job.root.as_deref().unwrap_or(&workspace);
-    let child = match start(line, &job.definition, root, &job.mark) {
+    let child = match start(&job, root) {
         Ok(child) => child,
         Err(failure) => return (Outcome::Failed(failure), Usage::default()),
     };
-    let program = line.clone();
-    let served = Served::new(job, child, began).follow().await;
-    served.outcome(&program)
+    Served::new(job, child, began).follow().await.outcome()
 }
 
-/// Starts the definition's command in this directory, or in its own below it.
+impl Job {
+    /// What runs, for messages.
+    fn name(&self) -> String {
+        let name = format!("subagent `{}`", self.definition.name);
+        if self.is_lookup { format!("the lookup of {name}") } else { name }
+    }
+}
+
+/// Starts the job's command in this directory, or in its own below it.
 ///
 /// # Errors
 /// [`Code::COMMAND_NOT_STARTED`], not sent: nothing of it ran.
-fn start(
-    line: &CommandLine,
-    definition: &Definition,
-    root: &Path,
-    mark: &str,
-) -> Result<Child, Failure> {
-    let variables = line.environment.iter();
+fn start(job: &Job, root: &Path) -> Result<Child, Failure> {
+    let line = &job.line;
+    let variables = line.environment.iter().map(|it| (it.name.as_str(), it.value.as_deref()));
+    let key = std::iter::once((KEY, Some(job.key.as_str())));
     let program = Program {
         program: &line.program,
         arguments: &line.arguments,
-        environment: variables.map(|it| (it.name.as_str(), it.value.as_deref())).collect(),
+        environment: key.chain(variables).collect(),
         directory: &line.directory.as_ref().map_or(root.to_owned(), |own| root.join(own)),
-        mark,
+        mark: &job.mark,
     };
     program.start().map_err(|not_started| {
-        let name = &definition.name;
-        let cause = not_started.cause;
-        let message = format!("the command of `{name}` could not be started: {cause}");
+        let (name, cause) = (&job.definition.name, not_started.cause);
+        let what = if job.is_lookup { "lookup" } else { "command" };
+        let message = format!("the {what} of `{name}` could not be started: {cause}");
         let failure = Failure::new(Reason::Provider, Code::COMMAND_NOT_STARTED, message);
         let failure = failure.not_sent().hint(not_started.hint);
         if not_started.may_pass { failure.retryable() } else { failure }
@@ -226,7 +233,7 @@ impl Served {
         }
     }
 
-    fn outcome(mut self, line: &CommandLine) -> (Outcome, Usage) {
+    fn outcome(mut self) -> (Outcome, Usage) {
         if self.status.is_none() {
             self.job.watched.set_group(None);
         }
@@ -238,18 +245,19 @@ impl Served {
             Some(Stop::Refused(_)) => None,
             _ => self.lines.finish(&mut tell),
         };
-        let answer = last.map(|last| answer::read(last, job.answer_bytes_max));
+        let read = if job.is_lookup { answer::read_lookup } else { answer::read };
+        let answer = last.map(|last| read(last, job.answer_bytes_max));
         // What a failed attempt says it used is counted all the same.
         let usage = answer.as_ref().and_then(|it| it.as_ref().ok()).map(|it| it.usage);
         let usage = usage.unwrap_or_default();
         let outcome = match self.stop.take() {
-            Some(stop) => Outcome::Failed(stopped(stop, &job.definition.name, job.limits)),
+            Some(stop) => Outcome::Failed(stopped(stop, job)),
             None => {
                 let status = self.status.unwrap_or_default();
-                match conclude(answer, status, &self.tail.text(), line, &job.definition.name) {
+                match conclude(answer, status, &self.tail.text(), job) {
                     // The signal of Ctrl-C can be faster than the cancellation that follows it.
                     Outcome::Failed(_) if job.watched.was_signalled() => {
-                        Outcome::Failed(stopped(Stop::Cancelled, &job.definition.name, job.limits))
+                        Outcome::Failed(stopped(Stop::Cancelled, job))
                     }
                     outcome => outcome,
                 }
@@ -259,16 +267,16 @@ impl Served {
     }
 }
 
-fn stopped(stop: Stop, name: &str, limits: TimeLimits) -> Failure {
+fn stopped(stop: Stop, job: &Job) -> Failure {
     match stop {
         Stop::Refused(mut failure) => {
-            failure.message = format!("subagent `{name}`: {}", failure.message);
+            failure.message = format!("{}: {}", job.name(), failure.message);
             failure
         }
         Stop::Cancelled => {
             Failure::new(Reason::Cancelled, Code::CANCELLED, "the task was cancelled")
         }
-        Stop::Timeout => limits.exceeded(name),
+        Stop::Timeout => job.limits.exceeded(&job.definition.name),
     }
 }
 
@@ -277,9 +285,9 @@ fn conclude(
     answer: Option<Result<Answer, Failure>>,
     status: ExitStatus,
     stderr: &str,
-    line: &CommandLine,
-    name: &str,
+    job: &Job,
 ) -> Outcome {
+    let name = job.name();
     let (stated, unusable) = match answer {
         Some(Ok(Answer { result: Ok(json), .. })) if status.success() => {
             return Outcome::Done(json);
@@ -296,13 +304,13 @@ fn conclude(
     let (how, retryable) = match (status.signal(), status.code().unwrap_or_default()) {
         (Some(signal), _) => (format!("was ended by signal {signal}"), true),
         (None, 0) if stated.is_some() => ("failed".to_owned(), false),
-        (None, 0) => return Outcome::Failed(no_answer(unusable, name, &said)),
+        (None, 0) => return Outcome::Failed(no_answer(unusable, &name, &said)),
         (None, code) => {
-            let program = shown(&line.program, 100);
+            let program = shown(&job.line.program, 100);
             (format!("ended with exit status {code} of `{program}`"), may_pass(code))
         }
     };
-    let message = format!("subagent `{name}` {how}{said}");
+    let message = format!("{name} {how}{said}");
     let mut failure = Failure::new(Reason::Provider, Code::COMMAND_FAILED, message);
     failure.retryable = stated.and_then(|stated| stated.retryable).unwrap_or(retryable);
     Outcome::Failed(failure)
@@ -314,7 +322,7 @@ fn no_answer(unusable: Option<Failure>, name: &str, said: &str) -> Failure {
         let hint = "print `{\"result\": …}` as the last line of standard output";
         answer::unusable("it ended without an answer", hint)
     });
-    failure.message = format!("subagent `{name}`: {}{said}", failure.message);
+    failure.message = format!("{name}: {}{said}", failure.message);
     failure
 }
 

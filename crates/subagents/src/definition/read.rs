@@ -50,6 +50,7 @@ pub(crate) fn read(text: &str) -> Result<Definition, Problem> {
         reads_untrusted: fields.flag("reads_untrusted")?,
         reads_private: fields.flag("reads_private")?,
         mock: mock(&fields)?,
+        lookup: lookup(&fields, &runner)?,
         system_prompt: parts.body.to_owned(),
         source: None,
         runner,
@@ -112,13 +113,15 @@ fn runner(fields: &Fields<'_>) -> Result<Runner, Problem> {
     let command = fields.find(&["command"]);
     let Some((_, node)) = fields.find(&["driver"]) else {
         return match command {
-            Some((_, node)) => Ok(Runner::Command(command_line(fields, node)?)),
+            Some((_, node)) => Ok(Runner::Command(command_line(fields, "command", node)?)),
             None if fields.loose_text("model")? == Some("mock") => Ok(Runner::Mock),
             None => Ok(Runner::Model),
         };
     };
     match (fields.loose_text("driver")?, command) {
-        (Some("command"), Some((_, node))) => Ok(Runner::Command(command_line(fields, node)?)),
+        (Some("command"), Some((_, node))) => {
+            Ok(Runner::Command(command_line(fields, "command", node)?))
+        }
         (Some("acp"), Some((_, command))) => Ok(Runner::Acp(acp(fields, command)?)),
         (Some(driver @ ("command" | "acp")), None) => Err(Problem::new(
             node.position,
@@ -135,29 +138,46 @@ fn runner(fields: &Fields<'_>) -> Result<Runner, Problem> {
     }
 }
 
-fn command_line(fields: &Fields<'_>, node: &Node) -> Result<CommandLine, Problem> {
+/// The command that looks up what became of an attempt.
+fn lookup(fields: &Fields<'_>, runner: &Runner) -> Result<Option<CommandLine>, Problem> {
+    match (fields.find(&["lookup"]), runner) {
+        (None, _) => Ok(None),
+        (Some((_, node)), Runner::Command(_)) => command_line(fields, "lookup", node).map(Some),
+        (Some((key, _)), _) => {
+            let message = "`lookup` goes with a `command`, and there is none that it could look up";
+            Err(Problem::new(
+                key.position,
+                message,
+                "remove it, or serve the subagent by a command",
+            ))
+        }
+    }
+}
+
+/// The field of this name as a command line; directory and environment are the same for all of a definition.
+fn command_line(fields: &Fields<'_>, name: &str, node: &Node) -> Result<CommandLine, Problem> {
     let expected = "a list such as `[python3, worker.py]`, or one line of text";
     let problem =
-        |node: &Node, message: String| Problem::new(node.position, message, hint(expected));
+        |node: &Node, message: String| Problem::new(node.position, message, hint(name, expected));
     let words = match &node.value {
         Value::Scalar { text, .. } => {
-            words::split(text).map_err(|error| problem(node, format!("`command` {error}")))?
+            words::split(text).map_err(|error| problem(node, format!("`{name}` {error}")))?
         }
         Value::List(items) => {
             let words = items.iter().map(|item| match &item.value {
                 Value::Scalar { text, .. } => Ok(text.clone()),
-                _ => Err(wrong("command", item, &format!("a list with {}", item.kind()), expected)),
+                _ => Err(wrong(name, item, &format!("a list with {}", item.kind()), expected)),
             });
             words.collect::<Result<_, _>>()?
         }
-        Value::Map(_) => return Err(wrong("command", node, "a map", expected)),
+        Value::Map(_) => return Err(wrong(name, node, "a map", expected)),
     };
     if words.iter().any(|word| word.contains('\0')) {
-        return Err(problem(node, "`command` holds a NUL character".to_owned()));
+        return Err(problem(node, format!("`{name}` holds a NUL character")));
     }
     let mut words = words.into_iter();
     let program = words.next().filter(|program| !program.is_empty());
-    let program = program.ok_or_else(|| problem(node, "`command` is empty".to_owned()))?;
+    let program = program.ok_or_else(|| problem(node, format!("`{name}` is empty")))?;
     let directory = fields.loose_text("cwd")?.map(Into::into);
     let environment = environment(fields)?;
     Ok(CommandLine { program, arguments: words.collect(), environment, directory })
@@ -173,15 +193,15 @@ fn acp(fields: &Fields<'_>, command: &Node) -> Result<AcpOptions, Problem> {
         _ => Permissions::default(),
     };
     Ok(AcpOptions {
-        command: command_line(fields, command)?,
+        command: command_line(fields, "command", command)?,
         permissions,
         mode: text("mode")?,
         authentication: text("authentication")?,
     })
 }
 
-fn hint(expected: &str) -> String {
-    format!("`command` takes {expected}; for a shell write `[sh, -c, \"…\"]`")
+fn hint(name: &str, expected: &str) -> String {
+    format!("`{name}` takes {expected}; for a shell write `[sh, -c, \"…\"]`")
 }
 
 /// `env` as a list (`[TOKEN, MODE=fast]`), as text with commas, or as a map (`TOKEN:` passes ours through).

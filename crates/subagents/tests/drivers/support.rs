@@ -141,6 +141,7 @@ impl Bench {
             run: RunId::parse(&self.run).unwrap(),
             call: CallId(call),
             attempt: Attempt(1),
+            key: Attempt(1),
             timeout: timeout.map(|it| Micros(it.as_micros().try_into().unwrap())),
             work: Work::Task(Box::new(work)),
         };

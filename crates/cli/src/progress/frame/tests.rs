@@ -101,6 +101,8 @@ impl Scene {
             effects: None,
             ahead: false,
             reask: false,
+            key: None,
+            looks_up: None,
         }));
     }
 

@@ -145,6 +145,8 @@ impl Script {
             effects: None,
             ahead: false,
             reask: false,
+            key: None,
+            looks_up: None,
         }));
     }
 

@@ -52,6 +52,30 @@ fn every_field_of_ours_is_read() {
 }
 
 #[test]
+fn a_lookup_is_a_command_with_the_directory_and_environment_of_the_command_itself() {
+    let text = "---\nname: w\ncommand: [send]\nlookup: python3 'was it.py' --sent\ncwd: sub\nenv: [MODE=1]\n---\n";
+    let definition = read(text).unwrap();
+    let Runner::Command(line) = &definition.runner else { panic!() };
+    let lookup = definition.lookup.as_ref().unwrap();
+    assert_eq!(lookup.program, "python3");
+    assert_eq!(lookup.arguments, ["was it.py", "--sent"]);
+    assert_eq!((&lookup.directory, &lookup.environment), (&line.directory, &line.environment));
+    assert!(definition.subagent().lookup);
+    let without = read("---\nname: w\ncommand: [send]\n---\n").unwrap();
+    assert!(!without.subagent().lookup && without.digest() != definition.digest());
+    let cases = [
+        ("model: sonnet\nlookup: [look]", "`lookup` goes with a `command`"),
+        ("driver: acp\ncommand: agent\nlookup: [look]", "`lookup` goes with a `command`"),
+        ("command: [a]\nlookup: []", "`lookup` is empty"),
+        ("command: [a]\nlookup: {a: b}", "`lookup` is a map"),
+    ];
+    for (text, message) in cases {
+        let problem = read(&format!("---\nname: w\n{text}\n---\n")).unwrap_err();
+        assert!(problem.message.contains(message), "{text}: {}", problem.message);
+    }
+}
+
+#[test]
 fn an_agent_over_the_protocol_is_rejected_everything_unless_its_definition_says_otherwise() {
     let acp = |text: &str| {
         let text = format!("---\nname: a\ndriver: acp\ncommand: agent --acp\n{text}\n---\n");
