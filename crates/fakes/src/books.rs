@@ -73,11 +73,22 @@ pub struct Entry {
     pub complete: bool,
     /// What a provider would bill.
     pub billed: Usage,
-    /// The last usage that left the server in this reply, before anything in it that cannot be read: what a client was
-    /// told.
+    /// The last usage that left the server in this reply in an event that can be read: what a client was told that
+    /// reads to the end.
     pub told: Option<Usage>,
     /// Bytes of the body that left the server.
     pub body_bytes: u64,
+}
+
+/// One request to count the input of another, which is free: it is in no total.
+#[derive(Clone, Debug, Serialize)]
+pub struct Count {
+    /// The wire.
+    pub wire: Wire,
+    /// The tokens counted; none where the request was turned away.
+    pub tokens: Option<u64>,
+    /// Why the request itself was refused, in the provider's words. A right client leaves none of these behind.
+    pub refused: Option<String>,
 }
 
 /// Totals, and every entry.
@@ -105,6 +116,8 @@ pub struct Report {
     pub peak_concurrency: u64,
     /// Connections accepted.
     pub connections: u64,
+    /// Requests to count the input of others, in order of their answers: apart from the requests, and billed nothing.
+    pub counts: Vec<Count>,
     /// Every request, in order of arrival.
     pub entries: Vec<Entry>,
 }
@@ -112,6 +125,7 @@ pub struct Report {
 #[derive(Default)]
 struct State {
     entries: Vec<Entry>,
+    counts: Vec<Count>,
     open: u64,
     peak: u64,
     connections: u64,
@@ -168,6 +182,10 @@ impl Books {
         number
     }
 
+    pub fn counted(&self, count: Count) {
+        self.state().counts.push(count);
+    }
+
     pub fn update(&self, number: u64, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.state().entries.get_mut(number as usize) {
             change(entry);
@@ -195,6 +213,7 @@ impl Books {
             requests: state.entries.len() as u64,
             peak_concurrency: state.peak,
             connections: state.connections,
+            counts: state.counts.clone(),
             entries: state.entries.clone(),
             ..Report::default()
         };

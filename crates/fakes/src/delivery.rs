@@ -18,8 +18,6 @@ pub(crate) struct Sent {
     pub told: Option<Usage>,
     /// The event that makes the reply count left whole.
     pub terminal: bool,
-    /// An event that cannot be read is among it.
-    pub broken: bool,
 }
 
 /// What becomes of the connection.
@@ -138,8 +136,7 @@ impl Delivery<'_> {
             after.body += room;
             if room + line_feed >= event.bytes.len() {
                 after.content += event.content;
-                after.broken |= event.broken;
-                after.told = event.told.filter(|_| !after.broken).or(sent.told);
+                after.told = event.told.filter(|_| !event.broken).or(sent.told);
                 after.terminal |= event.terminal;
             }
             (self.enter)(&after);

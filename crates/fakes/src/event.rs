@@ -14,7 +14,7 @@ pub(crate) struct Event {
     pub told: Option<Usage>,
     /// A reply counts from the end of this event on.
     pub terminal: bool,
-    /// It cannot be read: nothing after it tells a client anything.
+    /// It cannot be read: it tells a client nothing.
     pub broken: bool,
 }
 

@@ -5,7 +5,8 @@
 //! [`FaultPlan`] what goes wrong, and [`FakeProvider::report`] tells what a real provider would bill.
 //!
 //! **One token is four bytes**, rounded up: [`tokens`]. Input is counted over the prompt as [`Request::prompt`]
-//! renders it, output over the text, thinking, tool names and tool arguments that left the server.
+//! renders it, output over the text, thinking, tool names and tool arguments that left the server. The endpoints that
+//! count the input of a request do it the same way; they are free and stand apart in the books ([`Count`]).
 //!
 //! ```
 //! use loopwright_fakes::{Fault, FakeProvider, FaultPlan, Options, Reply, Request, Wire};
@@ -27,6 +28,7 @@ mod blocks;
 mod books;
 mod cache;
 mod connection;
+mod count;
 mod delivery;
 mod encode;
 mod error;
@@ -49,7 +51,7 @@ mod tamper;
 mod time;
 mod wire;
 
-pub use books::{Entry, Report, Usage};
+pub use books::{Count, Entry, Report, Usage};
 pub use fault::{Billing, Class, Fault};
 pub use generate::generate;
 pub use limits::Limits;

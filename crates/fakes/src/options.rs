@@ -1,6 +1,6 @@
 //! How a fake provider is set up.
 
-use crate::{Echo, FaultPlan, Limits, Script};
+use crate::{Echo, Fault, FaultPlan, Limits, Script};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,6 +44,10 @@ pub struct Options {
     pub least_cache_tokens: u64,
     /// Text, thinking and arguments are streamed in pieces of at most so many bytes.
     pub piece_bytes: usize,
+    /// Whether the input of a Chat request can be counted: llama.cpp can, OpenAI cannot.
+    pub chat_counts: bool,
+    /// What goes wrong with every request to count: a fault that comes instead of an answer.
+    pub count_fault: Option<Fault>,
     /// Everything outside ASCII is escaped in JSON, as servers written in Python do.
     pub ascii: bool,
 }
@@ -64,6 +68,8 @@ impl Default for Options {
             most_body_bytes: 32 << 20,
             least_cache_tokens: 1_024,
             piece_bytes: 24,
+            chat_counts: false,
+            count_fault: None,
             ascii: false,
         }
     }

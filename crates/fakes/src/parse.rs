@@ -19,10 +19,24 @@ pub(crate) fn parse(
     route: &Route,
     options: &Options,
 ) -> Result<Request, ApiError> {
-    let wire = route.wire;
+    let request = request(http, route, &body(http, route, options)?, options)?;
+    match options.context_tokens {
+        Some(limit) if request.input_tokens() > limit => {
+            Err(error::context_too_long(route.wire, request.input_tokens(), limit))
+        }
+        _ => Ok(request),
+    }
+}
+
+/// The body of a request whose key is right.
+pub(crate) fn body(
+    http: &HttpRequest,
+    route: &Route,
+    options: &Options,
+) -> Result<Value, ApiError> {
     check_key(http, route, &options.key)?;
     if http.too_large {
-        return Err(error::too_large(wire));
+        return Err(error::too_large(route.wire));
     }
     let content_type = http.header("content-type").unwrap_or_default();
     if !content_type.to_ascii_lowercase().starts_with("application/json") {
@@ -33,21 +47,29 @@ pub(crate) fn parse(
     let body: Value = serde_json::from_slice(&http.body).map_err(|error| {
         ApiError::invalid(format!("We could not parse the JSON body of your request: {error}"))
     })?;
-    if !body.is_object() {
-        return Err(ApiError::invalid("the body must be a JSON object"));
+    match body.is_object() {
+        true => Ok(body),
+        false => Err(ApiError::invalid("the body must be a JSON object")),
     }
+}
+
+/// The neutral form of a body.
+pub(crate) fn request(
+    http: &HttpRequest,
+    route: &Route,
+    body: &Value,
+    options: &Options,
+) -> Result<Request, ApiError> {
+    let wire = route.wire;
     let request = match wire {
-        Wire::Anthropic => anthropic::parse(http, &body)?,
-        Wire::Chat => chat::parse(http, &body)?,
-        Wire::Responses => responses::parse(http, &body)?,
-        Wire::Gemini => gemini::parse(http, route, &body)?,
+        Wire::Anthropic => anthropic::parse(http, body)?,
+        Wire::Chat => chat::parse(http, body)?,
+        Wire::Responses => responses::parse(http, body)?,
+        Wire::Gemini => gemini::parse(http, route, body)?,
     };
-    if options.models.as_ref().is_some_and(|models| !models.contains(&request.model)) {
-        return Err(error::unknown_model(wire, &request.model));
-    }
-    match options.context_tokens {
-        Some(limit) if request.input_tokens() > limit => {
-            Err(error::context_too_long(wire, request.input_tokens(), limit))
+    match &options.models {
+        Some(models) if !models.contains(&request.model) => {
+            Err(error::unknown_model(wire, &request.model))
         }
         _ => Ok(request),
     }

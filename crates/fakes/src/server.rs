@@ -1,6 +1,7 @@
 //! The server: a thread per connection, stopped on drop.
 
 mod answer;
+mod counting;
 
 use crate::books::Books;
 use crate::cache::Cache;

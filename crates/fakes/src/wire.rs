@@ -6,13 +6,15 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wire {
-    /// Anthropic Messages: `POST /v1/messages`.
+    /// Anthropic Messages: `POST /v1/messages`; counts at `/v1/messages/count_tokens`.
     Anthropic,
-    /// OpenAI Chat Completions: `POST /v1/chat/completions`.
+    /// OpenAI Chat Completions: `POST /v1/chat/completions`; counts, where [`crate::Options::chat_counts`] says so, at
+    /// `/v1/chat/completions/input_tokens`.
     Chat,
-    /// OpenAI Responses: `POST /v1/responses`.
+    /// OpenAI Responses: `POST /v1/responses`; counts at `/v1/responses/input_tokens`.
     Responses,
-    /// Gemini: `POST /v1beta/models/{model}:streamGenerateContent?alt=sse` and `:generateContent`; `/v1` too.
+    /// Gemini: `POST /v1beta/models/{model}:streamGenerateContent?alt=sse` and `:generateContent`; `/v1` too. Counts at
+    /// `:countTokens`.
     Gemini,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct Route {
     pub model: Option<String>,
     /// Whether the path asks for a stream (Gemini); elsewhere the body does.
     pub stream: bool,
+    /// Whether the input is only to be counted.
+    pub count: bool,
     /// The query has `alt=sse`.
     pub sse: bool,
     /// The query's `key`.
@@ -64,11 +68,17 @@ impl Route {
             wire: Wire::Anthropic,
             model: None,
             stream: false,
+            count: false,
             sse: value("alt").is_some_and(|(_, value)| value == "sse"),
             key: value("key").map(|(_, value)| value.to_owned()),
         };
         match path {
             "/v1/messages" => {}
+            "/v1/messages/count_tokens" => route.count = true,
+            "/v1/chat/completions/input_tokens" => {
+                (route.wire, route.count) = (Wire::Chat, true);
+            }
+            "/v1/responses/input_tokens" => (route.wire, route.count) = (Wire::Responses, true),
             "/v1/chat/completions" => route.wire = Wire::Chat,
             "/v1/responses" => route.wire = Wire::Responses,
             _ => {
@@ -77,9 +87,10 @@ impl Route {
                 let (model, method) = rest.rsplit_once(':')?;
                 route.wire = Wire::Gemini;
                 route.model = Some(model.to_owned());
-                route.stream = match method {
-                    "streamGenerateContent" => true,
-                    "generateContent" => false,
+                (route.stream, route.count) = match method {
+                    "streamGenerateContent" => (true, false),
+                    "generateContent" => (false, false),
+                    "countTokens" => (false, true),
                     _ => return None,
                 };
             }

@@ -1,29 +1,36 @@
 //! One request to a model: key, request, stream, reply. Every way in which it can go wrong ends in a failure with its
 //! class; nothing is retried here.
 
+mod account; // what an attempt used, as far as it is known
 mod client; // HTTP clients
+mod reader; // from its bytes to events
 mod stream; // the body of a reply
 mod transport; // what went wrong below HTTP
 
+pub(crate) use account::{Account, Spent};
 pub(crate) use client::Clients;
 
+use reader::Reader;
 use stream::{Stream, StreamError};
 
 use crate::catalog::Catalog;
 use crate::config::{Provider, Providers, backticks};
+use crate::count::{Asking, Counted, Counters};
+use crate::estimate::Estimates;
 use crate::failure::{self, ToldError, WireError, one_line};
 use crate::headers;
 use crate::key::Secret;
-use crate::sse::SseReader;
 use crate::wire::{Asked, Decoder, Plan, Told};
 use loopwright_host::Reporter;
 use loopwright_protocol::{ModelReply, ModelRequest, Progress};
 use loopwright_types::{
-    Attempt, CallId, Code, Diagnostic, Failure, FailureClass, Micros, Reason, RunId, Settings,
+    Attempt, CallId, Code, Diagnostic, Failure, FailureClass, Micros, Reason, RunId, SettingValue,
+    Settings,
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use serde_json::Value;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
@@ -38,6 +45,7 @@ pub(crate) struct Bounds {
     idle: Duration,
     attempt: Duration,
     reply_bytes_max: u64,
+    count_untold: bool,
 }
 
 impl Bounds {
@@ -49,6 +57,7 @@ impl Bounds {
             idle: time("provider.idle_ms"),
             attempt: time("provider.attempt_ms"),
             reply_bytes_max: settings.integer("provider.reply_bytes_max"),
+            count_untold: *settings.get("provider.count_untold") == SettingValue::Flag(true),
         }
     }
 }
@@ -71,16 +80,23 @@ pub(crate) struct Surroundings {
     pub providers: Providers,
     pub bounds: Bounds,
     pub clients: Clients,
+    pub counters: Counters,
+    pub estimates: Estimates,
 }
 
-/// A request that is ready to go.
-struct Ready<'a> {
+/// A request as its provider takes it.
+struct Written<'a> {
     provider: &'a Arc<Provider>,
     /// The model's name without its provider.
     model: String,
     plan: Plan,
     decoder: Decoder,
-    body: Vec<u8>,
+    body: Value,
+}
+
+/// A request that is ready to go.
+struct Ready<'a> {
+    written: Written<'a>,
     headers: HeaderMap,
     secrets: Vec<Secret>,
 }
@@ -90,21 +106,22 @@ impl Job {
         self.reporter.progressed(self.call, self.attempt, progress);
     }
 
-    /// Asks and reads the reply. `told` has the tokens told so far, also when this fails or is dropped half-way.
+    /// Asks and reads the reply. `account` has what it used so far, also when this fails or is dropped half-way.
     pub(crate) async fn run(
         &self,
         around: &Surroundings,
-        told: &Mutex<Option<Told>>,
+        account: &Account,
     ) -> Result<ModelReply, Failure> {
         let start = Instant::now();
         let ready = self.prepare(around).await.map_err(|it| not_sent(&it))?;
         let task = self.timeout.map(|it| Duration::from_micros(it.0));
         let limit = task.map_or(around.bounds.attempt, |task| task.min(around.bounds.attempt));
-        let (shown, model) =
-            (ready.provider.shown(), format!("{}:{}", ready.provider.name, ready.model));
+        let Written { provider, model, .. } = &ready.written;
+        let (shown, model) = (provider.shown(), format!("{}:{model}", provider.name));
         let secrets = ready.secrets.clone();
-        let exchange = self.exchange(ready, around, start, told);
-        let result = match timeout_at(start + limit, exchange).await {
+        let until = start + limit;
+        let exchange = self.exchange(ready, around, (start, until), account);
+        let result = match timeout_at(until, exchange).await {
             Ok(result) => result,
             Err(_) => {
                 let is_task = task.is_some_and(|task| task < around.bounds.attempt);
@@ -133,7 +150,8 @@ impl Job {
         })
     }
 
-    async fn prepare<'a>(&self, around: &'a Surroundings) -> Result<Ready<'a>, Diagnostic> {
+    /// What is asked of whom, the same whenever it is written.
+    fn write<'a>(&self, around: &'a Surroundings) -> Result<Written<'a>, Diagnostic> {
         let providers = &around.providers;
         let resolved = providers.resolve(&self.request.model)?;
         let provider = providers.provider(&resolved.provider)?;
@@ -141,21 +159,51 @@ impl Job {
         let entry = Catalog::built_in().find_like(&resolved.name, provider.wire, &model);
         let asked = Asked { provider, model: &model, entry, request: &self.request };
         let plan = Plan::new(&asked, providers.models.structured.get(&resolved.name).copied());
-        let body = provider.wire.encode(&asked, &plan).to_string().into_bytes();
+        let body = provider.wire.encode(&asked, &plan);
         let decoder = provider.wire.decoder(&provider.name, asked.calls());
+        Ok(Written { provider, model, plan, decoder, body })
+    }
+
+    async fn prepare<'a>(&self, around: &'a Surroundings) -> Result<Ready<'a>, Diagnostic> {
+        let written = self.write(around)?;
         let key = format!("lw-{}-{}-{}", self.run, self.call, self.key);
-        let (headers, secrets) = client::headers(provider, &providers.variables, &key).await?;
-        Ok(Ready { provider, model, plan, decoder, body, headers, secrets })
+        let variables = &around.providers.variables;
+        let (headers, secrets) = client::headers(written.provider, variables, &key).await?;
+        Ok(Ready { written, headers, secrets })
+    }
+
+    /// Has the provider count what it did not tell. An attempt that was cancelled, or is out of its task's time, does not
+    /// wait for that.
+    pub(crate) async fn count(
+        &self,
+        around: &Surroundings,
+        account: &Account,
+        spent: &Spent,
+    ) -> Counted {
+        let Some(headers) = account.headers().filter(|_| around.bounds.count_untold) else {
+            return Counted::default();
+        };
+        let Ok(Written { provider, model, body, .. }) = self.write(around) else {
+            return Counted::default();
+        };
+        match around.clients.of(provider, &around.bounds) {
+            Ok(client) if around.counters.is_of_use(provider, spent) => {
+                let asking = Asking { provider, model: &model, client: &client, headers };
+                around.counters.count(&asking, spent, body).await
+            }
+            _ => Counted::default(),
+        }
     }
 
     async fn exchange(
         &self,
         ready: Ready<'_>,
         around: &Surroundings,
-        start: Instant,
-        told: &Mutex<Option<Told>>,
+        (start, until): (Instant, Instant),
+        account: &Account,
     ) -> Result<ModelReply, Failure> {
-        let Ready { provider, model, plan, mut decoder, body, headers, secrets } = ready;
+        let Ready { written, headers, secrets } = ready;
+        let Written { provider, model, plan, decoder, body } = written;
         let shown = provider.shown();
         let wire_failure =
             |error: WireError| failure::of_wire(&scrubbed(error, &secrets), &shown, &model);
@@ -166,40 +214,50 @@ impl Job {
             let limit = around.bounds.first_byte;
             deadline(&shown, "did not begin its reply within", limit, "`provider.first_byte_ms`")
         };
-        let sending = client.post(url).headers(headers).body(body).send();
+        account.send(headers.clone());
+        let sending = client.post(url).headers(headers).body(body.to_string()).send();
         let sent = timeout_at(first, sending).await.map_err(|_| late())?;
-        let response = sent.map_err(|error| transport::of_send(&error, &shown))?;
+        let response = sent.map_err(|error| {
+            account.forgive();
+            transport::of_send(&error, &shown)
+        })?;
         if let Some(limits) = headers::limits(response.headers(), SystemTime::now()) {
             self.tell(Progress::Limits(limits));
         }
         if response.status() != StatusCode::OK {
+            account.forgive();
             return Err(refusal(response, around, first, &shown, &model, &secrets).await);
         }
         let kind = content_type(&response);
         if !kind.is_empty() && kind != "text/event-stream" {
+            account.forgive();
             let body = read_error(response, around, first).await;
-            let error = other_kind(&kind, &body);
-            if kind == "application/json" && matches!(error, WireError::Malformed(_)) {
-                *lock(told) = Some(Told::default()); // it may be a whole reply of a server that does not stream
-            }
-            return Err(wire_failure(error));
+            return Err(wire_failure(other_kind(&kind, &body, decoder, account)));
         }
-        // From here on it is billed.
-        *lock(told) = Some(Told::default());
+        account.begin(decoder);
         let mut stream = Stream::new(response, first, &around.bounds, &shown);
-        let read = self.read(&mut stream, &mut decoder, told).await;
+        let mut reader = Reader::default();
+        let read = self.read(&mut stream, &mut reader, account).await;
         match read {
             Ok(()) => stream.drain(),
-            Err(StreamError::Wire(error)) => {
-                // An error instead of a reply is as good as a status that says so.
-                let is_refusal = matches!(error, WireError::Told(_));
-                if is_refusal && *lock(told) == Some(Told::default()) {
-                    *lock(told) = None;
+            Err(error) => {
+                if error.is_spoilt() && !reader.recover(account) {
+                    stream.rest(until, |bytes| reader.take_rest(bytes, account)).await;
                 }
-                return Err(wire_failure(error));
+                return Err(match error {
+                    StreamError::Wire(error) => {
+                        // An error instead of a reply is as good as a status that says so.
+                        let is_refusal = matches!(error, WireError::Told(_));
+                        if is_refusal && account.read(|it| it.told()) == Some(Told::default()) {
+                            account.forgive();
+                        }
+                        wire_failure(error)
+                    }
+                    StreamError::Failed(failure) => *failure,
+                });
             }
-            Err(StreamError::Failed(failure)) => return Err(*failure),
         }
+        let decoder = account.finish().ok_or_else(|| wire_failure(WireError::Cut))?;
         let reply = decoder.finish().map_err(wire_failure)?;
         Ok(plan.read(reply))
     }
@@ -207,44 +265,25 @@ impl Job {
     async fn read(
         &self,
         stream: &mut Stream<'_>,
-        decoder: &mut Decoder,
-        told: &Mutex<Option<Told>>,
+        reader: &mut Reader,
+        account: &Account,
     ) -> Result<(), StreamError> {
-        let mut reader = SseReader::default();
-        let mut events = Vec::new();
         let mut is_first = true;
         loop {
             let Some(bytes) = stream.next(is_first).await? else {
                 if is_first {
                     return Err(WireError::Malformed("it is empty".to_owned()).into());
                 }
-                // What no event has taken in was cut.
-                let end = if reader.is_inside() { Err(WireError::Cut) } else { decoder.end() };
-                return end.map_err(StreamError::Wire);
+                return reader.end(account).map_err(StreamError::Wire);
             };
             if std::mem::take(&mut is_first) {
                 self.tell(Progress::Began);
             }
-            let fed = reader.feed(&bytes, &mut events);
-            for event in events.drain(..) {
-                let read = decoder.event(&event);
-                *lock(told) = Some(decoder.told());
-                if read.map_err(StreamError::Wire)? {
-                    return Ok(());
-                }
-            }
-            if fed.is_err() {
-                return Err(WireError::Malformed(
-                    "it holds a line that is no part of an event stream".to_owned(),
-                )
-                .into());
+            if reader.take(&bytes, account)? {
+                return Ok(());
             }
         }
     }
-}
-
-fn lock(told: &Mutex<Option<Told>>) -> MutexGuard<'_, Option<Told>> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn deadline(shown: &str, what: &str, limit: Duration, name: &str) -> Failure {
@@ -266,14 +305,19 @@ fn content_type(response: &Response) -> String {
     kind.trim().to_ascii_lowercase()
 }
 
-/// A body that is no stream, with a status that says all is well.
-fn other_kind(kind: &str, body: &str) -> WireError {
-    let value = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
+/// A body that is no stream, with a status that says all is well. It may be a whole reply of a server that does not
+/// stream, and is paid for then.
+fn other_kind(kind: &str, body: &str, mut decoder: Decoder, account: &Account) -> WireError {
+    let value = serde_json::from_str::<Value>(body).unwrap_or_default();
     let has_error = value.get("error").is_some_and(|it| !it.is_null());
-    match ToldError::of(&value).filter(|_| has_error) {
-        Some(told) => WireError::Told(told),
-        None => WireError::Malformed(format!("it is `{}` and not an event stream", one_line(kind))),
+    if let Some(told) = ToldError::of(&value).filter(|_| has_error) {
+        return WireError::Told(told);
     }
+    if kind == "application/json" {
+        decoder.take_whole(&value);
+        account.begin(decoder);
+    }
+    WireError::Malformed(format!("it is `{}` and not an event stream", one_line(kind)))
 }
 
 fn scrubbed(mut error: WireError, secrets: &[Secret]) -> WireError {

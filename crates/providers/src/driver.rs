@@ -1,9 +1,9 @@
 //! The driver of model requests: all of them on one background thread, which is started with the first.
 
-use crate::attempt::{Bounds, Clients, Job, Surroundings};
+use crate::attempt::{Account, Bounds, Clients, Job, Surroundings};
 use crate::config::Providers;
-use crate::estimate;
-use crate::wire::Told;
+use crate::count::{Counted, Counters};
+use crate::estimate::{Estimates, Used};
 use loopwright_host::{Driver, Reporter};
 use loopwright_protocol::{Dispatch, Json, Outcome, Progress, Work};
 use loopwright_types::{Attempt, CallId, Code, Failure, FailureClass, Reason, Settings, Usage};
@@ -25,8 +25,8 @@ const BLOCKING_THREADS_MAX: usize = 4;
 /// Asks models: serves [`Work::Model`] and nothing else.
 ///
 /// Every dispatch ends in one report: a [`loopwright_protocol::ModelReply`], or a failure with its class; both with
-/// the tokens that the provider told, also of a reply that was cut or cancelled; what it did not tell of a reply that
-/// it began is estimated and marked. Money is left to the engine.
+/// the tokens that the provider told, also of a reply that was cut or cancelled; what it did not tell it is asked to
+/// count, and what cannot be counted is estimated, both marked. Money is left to the engine.
 pub struct ModelDriver {
     shared: Arc<Shared>,
     state: Mutex<State>,
@@ -56,8 +56,13 @@ fn cancelled() -> Failure {
 impl ModelDriver {
     /// A driver with the deadlines and bounds of these settings. Nothing is started or asked yet.
     pub fn new(providers: Providers, settings: &Settings) -> Self {
-        let bounds = Bounds::new(settings);
-        let around = Surroundings { providers, bounds, clients: Clients::default() };
+        let around = Surroundings {
+            providers,
+            bounds: Bounds::new(settings),
+            clients: Clients::default(),
+            counters: Counters::default(),
+            estimates: Estimates::default(),
+        };
         let shared = Arc::new(Shared { around, running: Mutex::default() });
         Self { shared, state: Mutex::default() }
     }
@@ -172,21 +177,38 @@ async fn serve(shared: &Arc<Shared>, mut receiver: UnboundedReceiver<(Job, Arc<N
 }
 
 async fn attempt(shared: Arc<Shared>, job: Job, cancel: Arc<Notify>) {
-    let told: Mutex<Option<Told>> = Mutex::default();
+    let account = Account::default();
     let mut report = Report::of(&job);
     let result = tokio::select! {
         biased;
         () = cancel.notified() => Err(cancelled()),
-        result = job.run(&shared.around, &told) => result,
+        result = job.run(&shared.around, &account) => result,
+    };
+    let spent = account.spent();
+    let counted = match (&spent, &result) {
+        (None, _) => Counted::default(),
+        // Whoever ends an attempt waits for nothing.
+        (_, Err(failure)) if failure.reason != Reason::Provider => Counted::default(),
+        (Some(spent), _) => tokio::select! {
+            biased;
+            () = cancel.notified() => Counted::default(),
+            counted = job.count(&shared.around, &account, spent) => counted,
+        },
     };
     lock(&shared.running).remove(&(job.call, job.attempt));
-    let told = *lock(&told);
-    let usage =
-        told.map_or(Usage::default(), |told| estimate::usage(told, &job.request, result.is_ok()));
+    let estimates = &shared.around.estimates;
+    let used = spent.map(|spent| estimates.usage(&spent, counted, &job.request, result.is_ok()));
+    let Used { usage, counted } = used.unwrap_or_default();
     if usage.estimated_tokens > 0 {
-        let (shown, estimated) = (&job.request.model, usage.estimated_tokens);
-        let what =
-            format!("`{shown}` did not tell all tokens of a request: {estimated} are estimated");
+        let what = match (counted, usage.estimated_tokens - counted) {
+            (0, estimated) => format!("{estimated} are estimated"),
+            (counted, 0) => format!("it counted {counted} when asked"),
+            (counted, estimated) => {
+                format!("it counted {counted} when asked, {estimated} are estimated")
+            }
+        };
+        let shown = &job.request.model;
+        let what = format!("`{shown}` did not tell all tokens of a request: {what}");
         job.reporter.progressed(job.call, job.attempt, Progress::Message(what));
     }
     let outcome = match result {

@@ -12,6 +12,7 @@
 mod attempt; // one request, from the key to the whole reply
 mod catalog; // what known models cost
 mod config; // providers and models from the settings
+mod count; // tokens that a provider counts when asked
 mod describe; // what a configuration has, for people
 mod driver; // attempts on one background thread
 mod estimate; // tokens that a provider did not tell

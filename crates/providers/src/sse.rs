@@ -17,6 +17,12 @@ pub(crate) struct SseReader {
     has_data: bool,
     after_return: bool,
     past_mark: bool,
+    /// Since [`SseReader::recover`].
+    is_recovered: bool,
+    /// The rest of an event that cannot be read is left out.
+    is_skipping: bool,
+    /// What came after damage and was not read.
+    unread: Vec<u8>,
 }
 
 /// A line that is no part of an event stream.
@@ -27,9 +33,12 @@ impl SseReader {
     /// Takes bytes and adds the events that they complete.
     ///
     /// # Errors
-    /// When a line is not UTF-8 or no field of an event; nothing of the stream can be trusted then.
+    /// When a line is not UTF-8 or no field of an event: the stream holds no reply then. Nothing after that line is
+    /// read before [`SseReader::recover`].
     pub(crate) fn feed(&mut self, bytes: &[u8], events: &mut Vec<SseEvent>) -> Result<(), Damaged> {
+        let mut left = bytes;
         for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            left = &left[part.len()..];
             let (text, end) = match part.split_last() {
                 Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),
                 _ => (part, None),
@@ -45,9 +54,13 @@ impl SseReader {
             if let Some(end) = end {
                 self.after_return = end == b'\r';
                 let line = std::mem::take(&mut self.line);
-                self.take_line(&line, events)?;
+                let taken = self.take_line(&line, events);
                 self.line = line;
                 self.line.clear();
+                if taken.is_err() && !self.is_recovered {
+                    self.unread.extend_from_slice(left);
+                    return taken;
+                }
             }
         }
         Ok(())
@@ -58,7 +71,28 @@ impl SseReader {
         !self.line.is_empty() || self.has_data
     }
 
+    /// Goes on after a reply was found to be spoilt, for what else its stream tells: from here on no damage ends it, and
+    /// only what can be read is given.
+    pub(crate) fn recover(&mut self, events: &mut Vec<SseEvent>) {
+        self.is_recovered = true;
+        let unread = std::mem::take(&mut self.unread);
+        self.feed(&unread, events).ok();
+    }
+
     fn take_line(&mut self, line: &[u8], events: &mut Vec<SseEvent>) -> Result<(), Damaged> {
+        if self.is_skipping {
+            self.is_skipping = !line.is_empty();
+            return Ok(());
+        }
+        let read = self.read_line(line, events);
+        if read.is_err() {
+            (self.event, self.has_data) = (SseEvent::default(), false);
+            self.is_skipping = !line.is_empty();
+        }
+        read
+    }
+
+    fn read_line(&mut self, line: &[u8], events: &mut Vec<SseEvent>) -> Result<(), Damaged> {
         let mut line = std::str::from_utf8(line).map_err(|_| Damaged)?;
         if !self.past_mark {
             line = line.strip_prefix('\u{feff}').unwrap_or(line);
@@ -137,6 +171,24 @@ mod tests {
         {
             let read = SseReader::default().feed(line, &mut Vec::new());
             assert_eq!(read, Err(Damaged), "{line:?}");
+        }
+    }
+    #[test]
+    fn after_damage_every_event_that_can_be_read_is_read() {
+        let stream = b"data: 1\n\nevent: a\ndata: \xff\ndata: x\n\nevent: b\n\ndata: 2\n\ndat: y\n\ndata: 3\n\n";
+        for size in 1..stream.len() {
+            let (mut reader, mut events) = (SseReader::default(), Vec::new());
+            let mut is_damaged = false;
+            for piece in stream.chunks(size) {
+                if reader.feed(piece, &mut events).is_err() {
+                    assert!(!std::mem::replace(&mut is_damaged, true), "{size}: told once");
+                    assert_eq!(events.len(), 1, "{size}: nothing after the damage");
+                    reader.recover(&mut events);
+                }
+            }
+            let data: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
+            assert!(is_damaged);
+            assert_eq!(data, ["1", "2", "3"], "{size}");
         }
     }
 }

@@ -6,12 +6,14 @@ mod anthropic_reply;
 mod chat; // OpenAI Chat Completions, as many servers speak it
 mod chat_reply;
 mod common; // what the wires share
+mod count; // tokens counted without an answer
 mod gemini; // Gemini generateContent
 mod gemini_reply;
 mod plan; // how to ask for an answer of a certain shape
 mod responses; // OpenAI Responses
 mod responses_reply;
 
+pub(crate) use count::Way;
 pub(crate) use plan::Plan;
 
 use crate::catalog::Entry;
@@ -58,6 +60,14 @@ pub(crate) struct Told {
     pub written: usize,
     /// Bytes of content that came after tokens were last told.
     pub untold: usize,
+}
+
+impl Told {
+    /// Whether the tokens of the output were told, at least up to where they were last told: a zero for content that
+    /// came is none, and neither is what Anthropic puts at the start.
+    pub(crate) fn has_output(self) -> bool {
+        self.is_whole && (self.usage.output_tokens > 0 || self.written == 0)
+    }
 }
 
 impl Wire {
@@ -166,13 +176,17 @@ impl Form {
         }
     }
 
-    fn written(&self) -> usize {
+    fn texts(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         match self {
-            Self::Anthropic(reply) => reply.written(),
-            Self::Responses(reply) => reply.written(),
-            Self::Chat(reply) => reply.written(),
-            Self::Gemini(reply) => reply.written(),
+            Self::Anthropic(reply) => Box::new(reply.texts()),
+            Self::Responses(reply) => Box::new(reply.texts()),
+            Self::Chat(reply) => Box::new(reply.texts()),
+            Self::Gemini(reply) => Box::new(reply.texts()),
         }
+    }
+
+    fn written(&self) -> usize {
+        self.texts().map(str::len).sum()
     }
 }
 
@@ -199,6 +213,29 @@ impl Decoder {
             Form::Gemini(reply) if reply.is_finished() => Ok(()),
             _ => Err(WireError::Cut),
         }
+    }
+
+    /// The reply is spoilt and is read on for its tokens alone: what [`Decoder::event`] says of it from here on means
+    /// nothing but whether there is more to come.
+    pub(crate) fn recover(&mut self) {
+        if let Form::Anthropic(reply) = &mut self.form {
+            reply.recover();
+        }
+    }
+
+    /// Takes the tokens that a whole reply tells: some servers send one where a stream was asked for.
+    pub(crate) fn take_whole(&mut self, reply: &Value) {
+        match &mut self.form {
+            Form::Anthropic(form) => form.count(&reply["usage"]),
+            Form::Responses(form) => form.count(&reply["usage"]),
+            Form::Chat(form) => drop(form.count(&reply["usage"])),
+            Form::Gemini(form) => form.count(&reply["usageMetadata"]),
+        }
+    }
+
+    /// The content so far, all of it as one text.
+    pub(crate) fn text(&self) -> String {
+        self.form.texts().collect()
     }
 
     /// The tokens told so far; also of a reply that does not count.

@@ -116,6 +116,7 @@ settings! {
     "provider.breaker_failures" integer(1, 10_000), "8", "Failures in a row, refusals for too many requests excepted, after which a provider counts as down: one request at a time asks whether it is back, everything else waits.";
     "provider.cache_prefix_tokens" integer(0, 10_000_000), "1024", "Size of a shared prompt prefix from which siblings wait until the first response begins, so that the provider writes it to its cache once.";
     "provider.connect_ms" integer(1, 86_400_000), "10000", "Time for a connection to a model provider to be made.";
+    "provider.count_untold" SettingKind::Flag, "true", "Asks a provider to count the tokens that it did not tell of a reply that broke off, where it can: a request that costs nothing but counts against a limit of requests. Without it they are estimated.";
     "provider.first_byte_ms" integer(1, 86_400_000), "120000", "Time from the start of a request to a model to the first byte of its reply.";
     "provider.idle_ms" integer(1, 86_400_000), "120000", "Longest silence between two pieces of a model's reply.";
     "provider.probe_max_ms" integer(1, 86_400_000), "30000", "Longest time between two requests to a provider that is down; it starts at one second and doubles.";

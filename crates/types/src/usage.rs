@@ -21,7 +21,8 @@ pub struct Usage {
     /// Money in millionths of a US dollar.
     #[serde(alias = "usdMicros", skip_serializing_if = "is_zero")]
     pub usd_micros: u64,
-    /// Input and output tokens that no provider told: estimated, on the safe side. Part of the others.
+    /// Input and output tokens that the provider did not tell with its reply: it counted them when asked, or they are
+    /// estimated. Part of the others.
     #[serde(alias = "estimatedTokens", skip_serializing_if = "is_zero")]
     pub estimated_tokens: u64,
 }

@@ -38,6 +38,11 @@ pub(super) fn serve(shared: &Shared, mut connection: Connection, number: u64) {
 fn answer(shared: &Shared, connection: &mut Connection, http: &HttpRequest) -> io::Result<After> {
     let route = Route::of(&http.target);
     let wire = route.as_ref().map_or_else(|| Route::nearest(&http.target), |route| route.wire);
+    if let Some(route) = route.as_ref().filter(|route| route.count) {
+        // It has no entry among the requests.
+        let exchange = Exchange { shared, options: shared.options(), wire, number: u64::MAX };
+        return exchange.count(connection, http, route);
+    }
     let number = shared.books.open(wire, http.header("idempotency-key").map(str::to_owned));
     let exchange = Exchange { shared, options: shared.options(), wire, number };
     let result = exchange.run(connection, http, route.as_ref());
@@ -45,23 +50,27 @@ fn answer(shared: &Shared, connection: &mut Connection, http: &HttpRequest) -> i
     result
 }
 
-struct Exchange<'a> {
-    shared: &'a Shared,
-    options: Options,
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) options: Options,
     wire: Wire,
     number: u64,
 }
 
 impl Exchange<'_> {
+    pub(super) fn is_down(&self) -> bool {
+        let now = self.shared.books.elapsed();
+        let down = self.options.outage.as_ref().is_some_and(|outage| outage.contains(&now));
+        down || self.shared.outage.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     fn run(
         &self,
         connection: &mut Connection,
         http: &HttpRequest,
         route: Option<&Route>,
     ) -> io::Result<After> {
-        let now = self.shared.books.elapsed();
-        let down = self.options.outage.as_ref().is_some_and(|outage| outage.contains(&now));
-        if down || self.shared.outage.load(std::sync::atomic::Ordering::SeqCst) {
+        if self.is_down() {
             return self.fail(connection, Fault::Unavailable, None);
         }
         let request = match route {
@@ -214,7 +223,7 @@ impl Exchange<'_> {
     }
 
     /// An injected failure that comes instead of an answer.
-    fn fail(
+    pub(super) fn fail(
         &self,
         connection: &mut Connection,
         fault: Fault,
@@ -290,7 +299,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn error(
+    pub(super) fn error(
         &self,
         connection: &mut Connection,
         error: &ApiError,

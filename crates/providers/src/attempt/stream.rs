@@ -7,6 +7,9 @@ use reqwest::Response;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
+/// How long and how much is read of a reply that is spoilt, for the tokens that it tells at its end. A provider goes on
+/// writing, and billing, as long as somebody reads: what takes longer than this costs more than it tells.
+const REST: (Duration, usize) = (Duration::from_secs(30), 16 * 1024 * 1024);
 /// How long and how much is read after the terminal event, so that the connection can be used again.
 const DRAIN: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
 
@@ -14,6 +17,16 @@ const DRAIN: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
 pub(super) enum StreamError {
     Wire(WireError),
     Failed(Box<Failure>),
+}
+
+impl StreamError {
+    /// Whether it is the reply that is wrong and not its delivery: the provider may go on with it, and tell its tokens.
+    pub(super) fn is_spoilt(&self) -> bool {
+        match self {
+            Self::Wire(error) => matches!(error, WireError::Malformed(_)),
+            Self::Failed(failure) => failure.code == Code::REPLY_TOO_LARGE,
+        }
+    }
 }
 
 impl From<WireError> for StreamError {
@@ -26,6 +39,8 @@ impl From<WireError> for StreamError {
 pub(super) struct Stream<'a> {
     response: Response,
     read: u64,
+    /// The piece with which it became too large.
+    surplus: Option<Vec<u8>>,
     /// For the first piece.
     deadline: Instant,
     bounds: &'a Bounds,
@@ -40,7 +55,7 @@ impl<'a> Stream<'a> {
         bounds: &'a Bounds,
         shown: &'a str,
     ) -> Self {
-        Self { response, read: 0, deadline: first, bounds, shown }
+        Self { response, read: 0, surplus: None, deadline: first, bounds, shown }
     }
 
     /// The next piece; `None` at the end.
@@ -62,6 +77,7 @@ impl<'a> Stream<'a> {
         let chunk = chunk.map_err(|error| failed(transport::of_body(&error, self.shown)))?;
         self.read += chunk.as_ref().map_or(0, |it| it.len() as u64);
         if self.read > bounds.reply_bytes_max {
+            self.surplus = chunk.map(|it| it.to_vec());
             let limit = bounds.reply_bytes_max;
             let message = format!("the reply of {} is larger than {limit} bytes", self.shown);
             let failure = Failure::new(Reason::Provider, Code::REPLY_TOO_LARGE, message);
@@ -69,6 +85,23 @@ impl<'a> Stream<'a> {
             return Err(failed(failure.class(FailureClass::Switch).hint(hint)));
         }
         Ok(chunk.map(|it| it.to_vec()))
+    }
+
+    /// Reads on in a reply that is spoilt, until `take` has seen what it wants, the reply ends or a bound is reached.
+    pub(super) async fn rest(&mut self, until: Instant, mut take: impl FnMut(&[u8]) -> bool) {
+        let (time, mut left) = REST;
+        let until = until.min(Instant::now() + time);
+        if self.surplus.take().is_some_and(|bytes| take(&bytes)) {
+            return;
+        }
+        while left > 0 {
+            let idle = until.min(Instant::now() + self.bounds.idle);
+            let Ok(Ok(Some(bytes))) = timeout_at(idle, self.response.chunk()).await else { return };
+            left = left.saturating_sub(bytes.len());
+            if take(&bytes) {
+                return;
+            }
+        }
     }
 
     /// Reads what is left after the terminal event, without keeping anybody waiting.

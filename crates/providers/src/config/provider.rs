@@ -218,6 +218,13 @@ impl Provider {
             || self.base_url.host_str().is_some_and(|host| host.ends_with("openai.com"))
     }
 
+    /// Whether it may be able to count tokens. Hosted services that speak Chat Completions cannot; a server that somebody
+    /// named may.
+    pub(crate) fn counts(&self) -> bool {
+        let is_built_in = BUILT_IN.iter().any(|(name, ..)| *name == self.name);
+        self.wire != Wire::OpenaiChat || !(is_built_in || self.is_openai())
+    }
+
     /// Whether its address is this machine's.
     pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.base_url)

@@ -73,8 +73,7 @@ impl Reply {
                 if let Some(reason) = value["delta"]["stop_reason"].as_str() {
                     self.stop_reason = Some(reason.to_owned());
                 }
-                self.counts.take(&value["usage"]);
-                self.is_whole |= value["usage"].get("output_tokens").is_some_and(Value::is_u64);
+                self.count(&value["usage"]);
             }
             "message_stop" => return Ok(true),
             // The API may add events; those known are enough.
@@ -126,9 +125,20 @@ impl Reply {
         Ok(())
     }
 
-    /// Bytes of content so far.
-    pub(super) fn written(&self) -> usize {
-        self.blocks.values().map(|open| open.text.len()).sum()
+    /// The reply is spoilt and is read on for its tokens: they count without a start, too.
+    pub(super) fn recover(&mut self) {
+        self.has_started = true;
+    }
+
+    /// Tokens as every event that tells any tells them, and a whole reply does.
+    pub(super) fn count(&mut self, usage: &Value) {
+        self.counts.take(usage);
+        self.is_whole |= usage.get("output_tokens").is_some_and(Value::is_u64);
+    }
+
+    /// The content so far: names and arguments of calls, too.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.blocks.values().flat_map(|open| [open.tool(), open.text.as_str()])
     }
 
     pub(super) fn told(&self) -> Told {
@@ -164,6 +174,14 @@ impl Reply {
 }
 
 impl Open {
+    /// The name of the tool that it calls.
+    fn tool(&self) -> &str {
+        match self.start["type"].as_str() {
+            Some("tool_use") => self.start["name"].as_str().unwrap_or_default(),
+            _ => "",
+        }
+    }
+
     fn block(self, tag: &str) -> Block {
         match self.start["type"].as_str() {
             Some("text") => Block::Text { text: self.text },

@@ -110,7 +110,8 @@ impl Reply {
         }
     }
 
-    fn count(&mut self, usage: &Value) -> bool {
+    /// Whether it is a usage, or none.
+    pub(super) fn count(&mut self, usage: &Value) -> bool {
         if !usage.is_object() {
             return usage.is_null();
         }
@@ -128,10 +129,11 @@ impl Reply {
         true
     }
 
-    /// Bytes of content so far.
-    pub(super) fn written(&self) -> usize {
-        let calls = self.calls.iter().map(|call| call.name.len() + call.arguments.len());
-        self.text.len() + self.thinking.len() + self.refusal.len() + calls.sum::<usize>()
+    /// The content so far: names and arguments of calls, too.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts = [&self.thinking, &self.text, &self.refusal].map(String::as_str);
+        let calls = self.calls.iter().flat_map(|call| [call.name.as_str(), &call.arguments]);
+        texts.into_iter().chain(calls)
     }
 
     pub(super) fn told(&self) -> Told {

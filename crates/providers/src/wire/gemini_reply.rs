@@ -121,7 +121,7 @@ impl Reply {
         }
     }
 
-    fn count(&mut self, usage: &Value) {
+    pub(super) fn count(&mut self, usage: &Value) {
         let count = |name: &str| usage.get(name).and_then(Value::as_u64);
         let sum = |a: &str, b: &str| count(a).unwrap_or(0).saturating_add(count(b).unwrap_or(0));
         self.told.is_whole |= count("candidatesTokenCount").or(count("totalTokenCount")).is_some();
@@ -138,16 +138,15 @@ impl Reply {
         self.finish_reason.is_some() || self.block_reason.is_some()
     }
 
-    /// Bytes of content so far.
-    pub(super) fn written(&self) -> usize {
-        let bytes = |piece: &Piece| match piece {
-            Piece::Text(text) | Piece::Thought(text) => text.len(),
-            Piece::Signature(_) => 0,
+    /// The content so far: names and arguments of calls, too.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().flat_map(|piece| match piece {
+            Piece::Text(text) | Piece::Thought(text) => [text.as_str(), ""],
+            Piece::Signature(_) => ["", ""],
             Piece::Call(call) => {
-                call.name.len() + call.args.as_ref().map_or(0, |args| args.text().len())
+                [call.name.as_str(), call.args.as_ref().map_or("", |args| args.text())]
             }
-        };
-        self.parts.iter().map(bytes).sum()
+        })
     }
 
     pub(super) fn told(&self) -> Told {

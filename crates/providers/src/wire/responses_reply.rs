@@ -19,8 +19,8 @@ pub(super) struct Reply {
     places: BTreeMap<String, u64>,
     end: Option<End>,
     told: Told,
-    /// Bytes of all pieces: of a reply that breaks off nothing else is known.
-    written: usize,
+    /// Names of calls and all pieces: of a reply that breaks off nothing else is known.
+    pieces: String,
 }
 
 enum End {
@@ -57,6 +57,9 @@ impl Reply {
             "response.output_item.added" => {
                 let place = self.place(&value);
                 self.items.entry(place).or_insert(None);
+                if value["item"]["type"] == "function_call" {
+                    self.pieces.push_str(value["item"]["name"].as_str().unwrap_or_default());
+                }
             }
             "response.output_item.done" => {
                 let Ok(Item { item }) = serde_json::from_str(&event.data) else {
@@ -70,7 +73,7 @@ impl Reply {
                 self.end(kind, &value, &event.data)?;
                 return Ok(true);
             }
-            _ => self.written += value["delta"].as_str().map_or(0, str::len),
+            _ => self.pieces.push_str(value["delta"].as_str().unwrap_or_default()),
         }
         Ok(false)
     }
@@ -109,7 +112,7 @@ impl Reply {
         Ok(())
     }
 
-    fn count(&mut self, usage: &Value) {
+    pub(super) fn count(&mut self, usage: &Value) {
         let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
         self.told.is_whole = count("/output_tokens").is_some();
         self.told.usage = Usage {
@@ -121,9 +124,9 @@ impl Reply {
         };
     }
 
-    /// Bytes of content so far.
-    pub(super) fn written(&self) -> usize {
-        self.written
+    /// The content so far: names and arguments of calls, too.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.pieces.as_str())
     }
 
     pub(super) fn told(&self) -> Told {

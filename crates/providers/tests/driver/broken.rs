@@ -85,9 +85,39 @@ fn tokens_told_before_a_cut_are_counted() {
     assert_eq!((ended.usage.cache_read_tokens, ended.usage.cache_write_tokens), (1000, 100));
     let ended = ask("anthropic:whole.anthropic-overloaded");
     assert_eq!(ended.failure().code, Code::PROVIDER_OVERLOADED);
-    // One output token was told at the start; what came since is estimated, and that is said.
-    assert_eq!((ended.usage.input_tokens, ended.usage.output_tokens), (25, 2));
-    assert_eq!((ended.usage.estimated_tokens, ended.messages().len()), (1, 1), "{ended:?}");
+    // One output token was told at the start, and no more than that has come.
+    assert_eq!((ended.usage.input_tokens, ended.usage.output_tokens), (25, 1));
+    assert_eq!((ended.usage.estimated_tokens, ended.messages().len()), (0, 0), "{ended:?}");
+}
+
+#[test]
+fn what_a_message_adds_to_its_text_is_no_part_of_a_text_that_was_counted() {
+    let server = Server::start();
+    server.count();
+    let driver = driver(&server, &[]);
+    let books = Arc::new(Books::default());
+    // All of the text has come, and not yet its tokens; Chat is first asked in a way that this server does not know.
+    let cuts = [
+        ("anthropic-text", "event: message_delta", (25, 14, 13)),
+        ("anthropic-text", "event: message_delta", (25, 14, 13)),
+        ("responses-text", "event: response.completed", (100, 12, 112)),
+        ("chat-text", "\"usage\":{", (6, 4, 10)),
+        ("chat-text", "\"usage\":{", (100, 12, 112)),
+        ("gemini-text", "data: ", (100, 0, 100)),
+    ];
+    for (call, (stream, before, expected)) in (0..).zip(cuts) {
+        let text = String::from_utf8(crate::server::fixture(stream)).unwrap();
+        let end = text.find(before).unwrap();
+        let model = format!("{}:cut.{end}.{stream}", provider(stream));
+        driver.dispatch(dispatch(call, request(&model), None), books.clone());
+        let ended = books.wait(call as usize + 1).remove(call as usize);
+        assert_eq!(ended.failure().code, Code::REPLY_CUT, "{model}");
+        let usage = ended.usage;
+        let found = (usage.input_tokens, usage.output_tokens, usage.estimated_tokens);
+        assert_eq!(found, expected, "{model}: {ended:?}");
+        let how = if expected.0 == 6 { "10 are estimated" } else { "it counted" };
+        assert!(ended.messages()[0].contains(how), "{ended:?}");
+    }
 }
 
 #[test]
@@ -173,10 +203,10 @@ fn each_deadline_ends_a_request_and_names_its_setting() {
         assert_eq!(failure.class, Some(FailureClass::Wait), "{model}: {failure:?}");
         assert!(failure.message.contains(setting), "{model}: {}", failure.message);
         assert_eq!(ended.has_begun(), model != "chat:silent" && !model.contains(".0."), "{model}");
+        // Who hangs up on a provider that has the request and says nothing may have to pay for it.
         let usage = ended.usage;
-        assert_eq!(usage.input_tokens > 0, model != "chat:silent", "{model}: {ended:?}");
-        let is_told = model == text || model == "chat:silent";
-        assert_eq!(usage.estimated_tokens == 0, is_told, "{model}: {ended:?}");
+        assert!(usage.input_tokens > 0, "{model}: {ended:?}");
+        assert_eq!(usage.estimated_tokens == 0, model == text, "{model}: {ended:?}");
     }
     let ended = ask_with("chat:silent", &[], Some(Micros::from_millis(60)));
     assert_eq!(ended.failure().reason, Reason::Timeout);
@@ -188,6 +218,25 @@ fn a_flood_is_bounded() {
     let ended = ask_with("chat:flood", &[("provider.reply_bytes_max", "100000")], None);
     assert_eq!(ended.failure().code, Code::REPLY_TOO_LARGE);
     assert_eq!(ended.failure().class, Some(FailureClass::Switch));
+}
+
+#[test]
+fn a_spoilt_reply_is_read_on_for_its_tokens_until_it_ends_or_is_silent_or_cancelled() {
+    let spoilt = "anthropic:spoil.600.anthropic-tools";
+    let ended = ask_with(spoilt, &[("provider.idle_ms", "60")], None);
+    assert_eq!(ended.failure().code, Code::REPLY_MALFORMED, "{ended:?}");
+    assert_eq!(ended.usage.input_tokens, 1110, "{ended:?}");
+    let ended = ask_with(spoilt, &[("provider.attempt_ms", "200")], None);
+    assert_eq!(ended.failure().code, Code::REPLY_MALFORMED, "what was wrong first: {ended:?}");
+    let server = Server::start();
+    let driver = driver(&server, &[]);
+    let books = Arc::new(Books::default());
+    driver.dispatch(dispatch(0, request(spoilt), None), books.clone());
+    books.wait_for_begin(0);
+    driver.cancel(loopwright_types::CallId(0), loopwright_types::Attempt(1));
+    let ended = books.wait(1).remove(0);
+    assert_eq!(ended.failure().code, Code::CANCELLED);
+    assert_eq!(ended.usage.input_tokens, 1110, "{ended:?}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A server that does what the model's name says, `action-argument…`:
 //!
 //! - `whole.<stream>`, `cut.<n>.<stream>` (connection closed), `end.<n>.<stream>` (ended as HTTP wants it),
-//!   `slow.<ms>.<stream>` (a pause before every piece), `stall.<n>.<stream>` (n bytes, then silence)
+//!   `slow.<ms>.<stream>` (a pause before every piece), `stall.<n>.<stream>` (n bytes, then silence),
+//!   `spoil.<n>.<stream>` (n bytes, then what is no event, then silence)
 //! - `status.<status>.<body>`, `type.<kind>.<body>` (`~` is a line feed), `close` (before any answer), `silent`, `garbage`, `flood`, `echo`
 
 use std::io::{BufRead, BufReader, Write};
@@ -20,6 +21,7 @@ pub struct Server {
 struct Shared {
     is_over: AtomicBool,
     connections: AtomicUsize,
+    counts: AtomicBool,
     /// Heads of the requests.
     heads: Mutex<Vec<String>>,
 }
@@ -45,6 +47,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets it count: a byte is a token, and a message adds nine.
+    pub fn count(&self) {
+        self.shared.counts.store(true, Ordering::SeqCst);
     }
 
     pub fn connections(&self) -> usize {
@@ -80,12 +87,40 @@ fn serve(stream: TcpStream, shared: &Shared) {
                 body["model"].as_str().unwrap().to_owned()
             }
         };
+        if ["count_tokens", "input_tokens", "/tokenize", ":countTokens"]
+            .iter()
+            .any(|it| head.contains(it))
+        {
+            if count(&mut stream, &head, &body, shared).is_none() {
+                return;
+            }
+            continue;
+        }
         shared.heads.lock().unwrap().push(head.clone());
         // Whoever is cut off or cancelled does not read what is written: no matter.
         if answer(&mut stream, &model, &head, shared).is_none() {
             return;
         }
     }
+}
+
+/// Counts, if it does, as vLLM does for Chat Completions: 100 for a request, and for a message alone its bytes and nine.
+fn count(stream: &mut TcpStream, head: &str, body: &[u8], shared: &Shared) -> Option<()> {
+    if !shared.counts.load(Ordering::SeqCst) || head.contains("/chat/completions/") {
+        return plain(stream, 404, "text/plain", "");
+    }
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let alone = match body["messages"].as_array().map(Vec::as_slice) {
+        Some([message]) => message["content"].as_str(),
+        _ => None,
+    };
+    let text =
+        alone.or(body["input"].as_str()).or(body["contents"][0]["parts"][0]["text"].as_str());
+    let tokens = text.map_or(100, |text| text.len() + 9);
+    let name = ["input_tokens", "count", "totalTokens"];
+    let name =
+        name[usize::from(head.contains("/tokenize")) + 2 * usize::from(head.contains("Tokens"))];
+    plain(stream, 200, "application/json", &format!("{{\"{name}\":{tokens}}}"))
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
@@ -132,10 +167,13 @@ fn answer(stream: &mut TcpStream, model: &str, head: &str, shared: &Shared) -> O
             chunk(stream, &bytes[..end])?;
             stream.write_all(b"0\r\n\r\n").ok()
         }
-        "cut" | "stall" => {
+        "cut" | "stall" | "spoil" => {
             stream.write_all(STREAM.as_bytes()).ok()?;
             chunk(stream, &fixture(parts[2])[..number(1)])?;
-            if parts[0] == "stall" {
+            if parts[0] == "spoil" {
+                chunk(stream, b"\n\nno event\n\n")?;
+            }
+            if parts[0] != "cut" {
                 wait(shared);
             }
             None

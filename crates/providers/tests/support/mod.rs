@@ -1,4 +1,5 @@
 //! A driver that asks a fake provider, and what it reported.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use loopwright_fakes::{FakeProvider, Wire};
 use loopwright_host::{Driver, Reporter};
@@ -8,7 +9,7 @@ use loopwright_protocol::{
 use loopwright_providers::{ModelDriver, Providers};
 use loopwright_types::{Attempt, CallId, Failure, FailureClass, RunId, Settings, Usage};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,11 +78,20 @@ pub fn name(wire: Wire) -> &'static str {
 impl Asker {
     /// Asks this fake; a silence of so many milliseconds is a deadline, a reply over 1 MiB too large.
     pub fn new(fake: &FakeProvider, silence_ms: &str) -> Self {
-        Self::at(&|wire| fake.base_url(wire), silence_ms)
+        Self::set(fake, silence_ms, &[])
+    }
+
+    /// The same with more settings.
+    pub fn set(fake: &FakeProvider, silence_ms: &str, more: &[(&str, &str)]) -> Self {
+        Self::with(&|wire| fake.base_url(wire), silence_ms, more)
     }
 
     /// The same with the base URL of each wire.
     pub fn at(base_url: &dyn Fn(Wire) -> String, silence_ms: &str) -> Self {
+        Self::with(base_url, silence_ms, &[])
+    }
+
+    fn with(base_url: &dyn Fn(Wire) -> String, silence_ms: &str, more: &[(&str, &str)]) -> Self {
         let mut table = toml::Table::new();
         let mut providers = toml::Table::new();
         for wire in Wire::ALL {
@@ -101,7 +111,10 @@ impl Asker {
             ("provider.first_byte_ms", silence_ms),
             ("provider.idle_ms", silence_ms),
             ("provider.reply_bytes_max", "1048576"),
-        ] {
+        ]
+        .iter()
+        .chain(more)
+        {
             settings.set(name, value).unwrap();
         }
         Self { driver: ModelDriver::new(providers, &settings), calls: AtomicU32::new(0) }
@@ -109,21 +122,35 @@ impl Asker {
 
     /// Asks once and waits for the end.
     pub fn ask(&self, request: ModelRequest) -> Ended {
+        self.ask_until(request, || false)
+    }
+
+    /// Asks once, and cancels when it is time.
+    pub fn ask_until(&self, request: ModelRequest, is_enough: impl Fn() -> bool) -> Ended {
         let (sender, reports) = channel();
+        let (call, attempt) = (CallId(self.calls.fetch_add(1, Ordering::Relaxed)), Attempt(1));
         let dispatch = Dispatch {
             run: RunId::parse("faults").unwrap(),
-            call: CallId(self.calls.fetch_add(1, Ordering::Relaxed)),
-            attempt: Attempt(1),
-            key: Attempt(1),
+            call,
+            attempt,
+            key: attempt,
             timeout: None,
             work: Work::Model(Box::new(request)),
         };
         self.driver.dispatch(dispatch, Arc::new(Collector(Mutex::new(sender))));
         let mut progress = Vec::new();
+        let mut is_cancelled = false;
+        let began = std::time::Instant::now();
         loop {
-            match reports.recv_timeout(PATIENCE).expect("an end") {
-                Ok((outcome, usage)) => return Ended { outcome, usage, progress },
-                Err(news) => progress.push(news),
+            if !is_cancelled && is_enough() {
+                self.driver.cancel(call, attempt);
+                is_cancelled = true;
+            }
+            match reports.recv_timeout(Duration::from_millis(2)) {
+                Ok(Ok((outcome, usage))) => return Ended { outcome, usage, progress },
+                Ok(Err(news)) => progress.push(news),
+                Err(RecvTimeoutError::Timeout) => assert!(began.elapsed() < PATIENCE, "an end"),
+                Err(RecvTimeoutError::Disconnected) => panic!("an end"),
             }
         }
     }
