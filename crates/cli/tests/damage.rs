@@ -246,7 +246,12 @@ fn a_run_that_waits_with_a_damaged_record_does_not_go_on_and_does_nothing_again(
         let ended = place.run(&command);
         told(&ended, 1, &["error[LW0803]", &format!("run `{id}`, record "), "hint: "]);
     }
-    assert_eq!(asked(&place), Vec::<String>::new());
+    // What other runs ask is listed, and that one may be missing is no success.
+    place.run(&["run", "p.ts"]).code(4);
+    let list = place.run(&["approvals"]);
+    told(&list, 1, &["warning[LW0803]", &format!("run `{id}`, record ")]);
+    assert!(list.out.contains(&newest(&place)) && !list.out.contains(&id), "{}", list.out);
+    assert_eq!(asked(&place), ["look at one"], "by the second run");
     // At its first record there is nothing to save.
     flip(&place, "run_started");
     for command in [vec!["show", &id], vec!["resume", &id], vec!["fork", &id, "--yes"]] {

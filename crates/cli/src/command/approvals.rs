@@ -89,14 +89,14 @@ impl Found {
     }
 }
 
-/// Lists them, oldest run last.
+/// Lists them, oldest run last; 1 when some run could not be read, because it may ask something too.
 ///
 /// # Errors
 /// When the journal cannot be read, or the run that was named is not there or damaged.
 pub fn approvals(terminal: &Terminal, args: &Approvals) -> Result<u8, Failure> {
     let store = open(terminal, args.data_dir.data_dir.as_deref())?;
-    let rows = match &args.run {
-        Some(run) => vec![store.find(run).map_err(|error| error.diagnostic())?],
+    let (rows, mut code) = match &args.run {
+        Some(run) => (vec![store.find(run).map_err(|error| error.diagnostic())?], 0),
         None => unended(terminal, &store)?,
     };
     let mut found = Vec::new();
@@ -108,32 +108,36 @@ pub fn approvals(terminal: &Terminal, args: &Approvals) -> Result<u8, Failure> {
                 found.extend(both.map(|it| (how(&row), it)));
             }
             Err(error) if args.run.is_some() => return Err(error.diagnostic().into()),
-            Err(error) => warn(terminal, &error.diagnostic()),
+            Err(error) => {
+                warn(terminal, &error.diagnostic());
+                code = 1;
+            }
         }
     }
     if args.json {
         let out: Vec<FoundOut<'_>> = found.iter().map(|(how, it)| it.out(how)).collect();
-        return terminal.out(&(to_line(&out) + "\n")).map(|()| 0);
+        return terminal.out(&(to_line(&out) + "\n")).map(|()| code);
     }
-    if found.is_empty() {
+    if found.is_empty() && code == 0 {
         terminal.tell("no run waits for an answer");
         return Ok(0);
     }
     let (paint, at) = (terminal.paint_out(), typed(args.data_dir.data_dir.as_deref()));
     let shown: Vec<String> = found.iter().map(|(how, it)| it.block(paint, how, &at)).collect();
-    terminal.out(&shown.join("\n")).map(|()| 0)
+    terminal.out(&shown.join("\n")).map(|()| code)
 }
 
 fn warn(terminal: &Terminal, told: &Diagnostic) {
     terminal.tell(&draw(terminal, told, None, Severity::Warning));
 }
 
-/// Runs that may wait for somebody, newest first.
-fn unended(terminal: &Terminal, store: &Store) -> Result<Vec<RunRow>, Failure> {
+/// Runs that may wait for somebody, newest first, and the exit code so far.
+fn unended(terminal: &Terminal, store: &Store) -> Result<(Vec<RunRow>, u8), Failure> {
     let listing = store.list(usize::MAX).map_err(|error| error.diagnostic())?;
     listing.damage.iter().for_each(|error| warn(terminal, &error.diagnostic()));
     let waits = |row: &RunRow| row.status == RunStatus::Running || row.status.waits();
-    Ok(listing.rows.into_iter().filter(waits).collect())
+    let code = u8::from(!listing.damage.is_empty());
+    Ok((listing.rows.into_iter().filter(waits).collect(), code))
 }
 
 fn how(row: &RunRow) -> &'static str {
