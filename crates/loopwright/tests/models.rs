@@ -82,6 +82,12 @@ impl Scene {
         }
         assert_eq!(usage.tokens() - usage.estimated_tokens, told.0 + told.1);
         assert!(usage.tokens() >= books.billed.total(), "{usage:?} {:?}", books.billed);
+        // Chat Completions alone cannot count what was not told.
+        if books.entries.iter().all(|entry| entry.wire != Wire::Chat) {
+            assert_eq!(usage.input_tokens, books.billed.prompt(), "{usage:?}");
+            let more = usage.output_tokens - books.billed.output;
+            assert!(more <= books.requests, "{usage:?} {:?}", books.billed);
+        }
     }
 }
 
@@ -150,7 +156,13 @@ fn several_tools_a_turn_read_search_and_write_the_workspace_on_every_wire() {
 #[test]
 fn retryable_faults_are_retried_and_what_they_cost_is_in_the_books_on_every_wire() {
     for wire in Wire::ALL {
-        let faults = [Fault::RateLimitBare, Fault::ServerError, Fault::CutAt(200)];
+        let faults = [
+            Fault::RateLimitBare,
+            Fault::ServerError,
+            Fault::CutAt(200),
+            Fault::InvalidChunkFraming,
+            Fault::CorruptEvent,
+        ];
         for fault in faults {
             let scene = Scene::new(wire, Options::default().faults(FaultPlan::once(fault)));
             let ran =
@@ -158,6 +170,9 @@ fn retryable_faults_are_retried_and_what_they_cost_is_in_the_books_on_every_wire
             assert_eq!(ran.report.status, RunStatus::Complete, "{wire:?} {fault:?}");
             assert_eq!(scene.provider.report().requests, 2, "{wire:?} {fault:?}");
             scene.assert_accounted(&ran);
+            if fault == Fault::CorruptEvent {
+                assert_eq!(ran.report.usage.estimated_tokens, 0, "{wire:?}: told at its end");
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ use crate::server::{Server, installed};
 use loopwright::protocol::{CallKind, Entry};
 use loopwright::types::{Code, RunStatus};
 use serde_json::json;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -85,4 +87,57 @@ fn a_structured_answer_is_asked_for_again_and_given_up_with_what_was_said() {
     let asked =
         asked.filter(|entry| matches!(entry, Entry::Stepped(it) if it.kind == CallKind::Model));
     assert_eq!(asked.count(), 3, "asked for again twice");
+}
+
+/// A proxy that breaks off every reply of a model after so many bytes and lets counts through. Its port.
+fn breaking(server: u16, after: u64) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || pass(client, server, after));
+        }
+    });
+    port
+}
+
+fn pass(mut client: TcpStream, server: u16, after: u64) -> Option<()> {
+    let mut reader = BufReader::new(client.try_clone().ok()?);
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let begin = head.len();
+        reader.read_line(&mut head).ok().filter(|read| *read > 0)?;
+        if let Some(value) = head[begin..].to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let most = if head.contains("/input_tokens") { u64::MAX } else { after };
+    let mut server = TcpStream::connect(("127.0.0.1", server)).ok()?;
+    server.write_all(head.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes()).ok()?;
+    server.write_all(&body).ok()?;
+    std::io::copy(&mut server.take(most), &mut client).ok()?;
+    Some(())
+}
+
+#[test]
+fn the_input_of_a_reply_that_broke_off_is_counted_by_the_server_as_it_is_told_with_a_whole_one() {
+    let test = "the_input_of_a_reply_that_broke_off_is_counted_by_the_server_as_it_is_told_with_a_whole_one";
+    let Some(server) = llama(test) else { return };
+    let port = breaking(server.port, 2_000);
+    for wire in SPOKEN {
+        let table = format!(
+            "[providers.broken]\nwire = \"{wire}\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n"
+        );
+        let scene = scene(&server, "4096").table(&table).set("provider.retries", "0");
+        let whole = scene.run(&program(&format!("on-{wire}:random"), "")).report.usage;
+        let ran = scene.run(&program("broken:random", ""));
+        let code = Code::REPLY_CUT.to_string();
+        assert_eq!(value(&ran).as_array().unwrap()[..2], [json!("failed"), json!(code)], "{wire}");
+        let broken = ran.report.usage;
+        println!("{wire}: whole {whole:?}, broken {broken:?}");
+        assert_eq!(broken.input_tokens, whole.input_tokens, "{wire}");
+        assert_eq!(broken.estimated_tokens, broken.tokens(), "{wire}");
+    }
 }
