@@ -66,6 +66,30 @@ fn a_detached_run_is_waited_for_from_another_process() {
 }
 
 #[test]
+fn a_run_that_its_killed_process_holds_for_a_moment_longer_is_waited_for() {
+    let place = place("await task({description: 'x', subagentType: 'worker'})");
+    let id = detached(&place, &[]);
+    until(|| books(&place).len() == 1);
+    // As a process does that the killed one had forked and that has not begun its own program yet.
+    let owners = std::fs::read_dir(place.data().join("owners")).unwrap().flatten();
+    let owners: Vec<_> = owners.map(|owner| owner.path()).collect();
+    assert_eq!(owners.len(), 1, "{owners:?}");
+    let held = std::fs::File::open(&owners[0]).unwrap();
+    let name = owners[0].file_name().unwrap().to_string_lossy();
+    signal(name.split('-').next().unwrap().parse().unwrap(), "-KILL");
+    held.lock().unwrap();
+    assert_eq!(row(&place, &id)["status"], "running", "it looks as if it were executed");
+    place.write("go", "");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(held);
+        });
+        assert_eq!(place.run(&["resume", &id]).code(0).out, "done\n");
+    });
+}
+
+#[test]
 fn what_is_wrong_before_the_first_turn_is_told_in_the_foreground() {
     let place = place("throw new Error('later')");
     place.write("bad.ts", "let let = (");

@@ -11,10 +11,14 @@ use loopwright_interpreter::{GAS_PER_MS, Guests, Interpreter};
 use loopwright_journal::{Error, RunRow, Store, Writer};
 use loopwright_protocol::{Entry, RunStart, Subagent};
 use loopwright_providers::ModelDriver;
-use loopwright_subagents::{Drivers, Orphan, Registry, end_orphans};
+use loopwright_subagents::{Drivers, Orphan, Registry, end_orphans, is_running};
 use loopwright_types::{Code, Diagnostic, RunId, RunStatus};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a run that an ended process still holds is waited for.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// Everything that is chosen before a run goes on. The rest is in its record.
 #[derive(Clone, Debug)]
@@ -74,7 +78,7 @@ impl Run {
     /// something that it needs is gone.
     pub fn resume(options: ResumeOptions) -> Result<Self, PrepareError> {
         let store = Store::open_read_only(&options.data_dir).map_err(|error| error.diagnostic())?;
-        let row = store.find(options.run.as_str()).map_err(|error| error.diagnostic())?;
+        let row = released(&store, options.run.as_str())?;
         check_row(&store, &row)?;
         let start = start_of(&store, &row.id)?;
         let settings = &start.settings;
@@ -153,6 +157,20 @@ fn past(
             Ok(None)
         }
         other => other.map(Some),
+    }
+}
+
+/// The run's row, once a process that has ended has let go of the run: one that was killed in the middle of starting
+/// another holds its lock until that one runs its own program, and only from then on can what it started be found.
+fn released(store: &Store, run: &str) -> Result<RunRow, Diagnostic> {
+    let until = Instant::now() + LET_GO;
+    loop {
+        let row = store.find(run).map_err(|error| error.diagnostic())?;
+        let has_ended = row.live && row.owner.is_some_and(|owner| !is_running(owner.pid));
+        if !has_ended || Instant::now() >= until {
+            return Ok(row);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -47,6 +47,16 @@ pub fn start_ticks(pid: u32) -> u64 {
     rest.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
 }
 
+/// Whether there is a process of this id that has not ended; yes where that cannot be known.
+pub fn is_running(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return !std::path::Path::new("/proc/self/stat").exists();
+    };
+    // One that nobody has waited for yet has ended all the same.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().next());
+    !matches!(state, Some("Z" | "X"))
+}
+
 /// Sends the signal to every process whose environment holds this mark, whatever group or session it moved to.
 /// Reads the whole process table: for attempts that may have left something.
 pub fn signal_marked(mark: &str, signal: Signal) {

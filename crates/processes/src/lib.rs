@@ -15,7 +15,7 @@ mod tail; // the end of a stream
 mod text; // text from outside made fit to be shown
 
 pub use attempts::{Attempts, Key, Watched};
-pub use group::{MARK, Signal, signal_group, signal_marked, start_ticks};
+pub use group::{MARK, Signal, is_running, signal_group, signal_marked, start_ticks};
 pub use limits::TimeLimits;
 pub use orphans::{Orphan, end_orphans};
 pub use program::{NotStarted, Program};

@@ -12,6 +12,6 @@ pub use definition::{
 };
 pub use drivers::Drivers;
 pub use loopwright_acp::{McpServer, Reach};
-pub use loopwright_processes::{Orphan, Signal, end_orphans};
+pub use loopwright_processes::{Orphan, Signal, end_orphans, is_running};
 pub use mock::{MockAnswer, MockAnswers};
 pub use registry::{LoadOptions, Registry};
