@@ -44,6 +44,7 @@ pub(crate) struct Bounds {
     first_byte: Duration,
     idle: Duration,
     attempt: Duration,
+    read_on: Duration,
     reply_bytes_max: u64,
     count_untold: bool,
 }
@@ -56,6 +57,7 @@ impl Bounds {
             first_byte: time("provider.first_byte_ms"),
             idle: time("provider.idle_ms"),
             attempt: time("provider.attempt_ms"),
+            read_on: time("provider.read_on_ms"),
             reply_bytes_max: settings.integer("provider.reply_bytes_max"),
             count_untold: *settings.get("provider.count_untold") == SettingValue::Flag(true),
         }

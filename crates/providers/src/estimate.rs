@@ -177,8 +177,11 @@ mod tests {
         }
     }
 
+    /// Bytes and tokens.
+    type Replies = &'static [(usize, u64)];
+
     /// Input and output estimated of 3,000 bytes each, after replies of so many bytes and tokens.
-    fn learnt(replies: &[(usize, u64)], counted: Counted) -> (u64, u64, u64) {
+    fn learnt(replies: Replies, counted: Counted) -> (u64, u64, u64) {
         let estimates = Estimates::default();
         for (bytes, tokens) in replies {
             let spent = told(*tokens, *tokens, *bytes, true);
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn an_estimate_is_what_earlier_replies_were_worth_within_what_can_be() {
         let none = Counted::default();
-        let cases: [(&[(usize, u64)], (u64, u64)); 6] = [
+        let cases: [(Replies, (u64, u64)); 6] = [
             (&[], (1_000, 1_000)),
             (&[(400_000, 100_000)], (751, 751)),
             // What came long ago counts for less than what comes now.

@@ -282,7 +282,7 @@ fn a_provider_is_asked_to_count_only_what_it_did_not_tell_and_only_when_it_can()
 }
 
 #[test]
-fn who_hangs_up_before_the_reply_begins_counts_the_input_and_asks_nobody() {
+fn who_hangs_up_counts_the_input_and_what_came_and_asks_nobody() {
     for wire in Wire::ALL {
         let latency = Latency { first_byte: Duration::from_millis(600), ..Latency::default() };
         let fake = FakeProvider::start(Options { latency, ..Options::script(long) });
@@ -301,5 +301,15 @@ fn who_hangs_up_before_the_reply_begins_counts_the_input_and_asks_nobody() {
         let report = fake.report();
         assert!(report.counts.is_empty(), "{wire:?}");
         assert!(report.entries.iter().all(|entry| entry.billed.prompt() > 0), "{wire:?}");
+        // In the middle of a reply.
+        fake.set_faults(FaultPlan::always(Fault::StallBetweenChunks));
+        let begun = |at: usize| fake.report().entries.get(at).is_some_and(|it| it.body_bytes > 500);
+        let cancelled = asker.ask_until(question(), || begun(2));
+        let used = cancelled.usage;
+        let report = fake.report();
+        let billed = booked(report.entries[2].billed);
+        assert!(report.counts.is_empty(), "{wire:?}");
+        let is_told = used.estimated_tokens == 0 && used.input_tokens == billed.input_tokens;
+        assert!(is_told || used.input_tokens >= billed.input_tokens, "{wire:?} {cancelled:?}");
     }
 }

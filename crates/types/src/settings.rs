@@ -120,6 +120,7 @@ settings! {
     "provider.first_byte_ms" integer(1, 86_400_000), "120000", "Time from the start of a request to a model to the first byte of its reply.";
     "provider.idle_ms" integer(1, 86_400_000), "120000", "Longest silence between two pieces of a model's reply.";
     "provider.probe_max_ms" integer(1, 86_400_000), "30000", "Longest time between two requests to a provider that is down; it starts at one second and doubles.";
+    "provider.read_on_ms" integer(0, 86_400_000), "30000", "How long a reply that is spoilt is read on for the tokens that it tells at its end, while its next attempt waits; 0 hangs up at once, and what was not told is counted or estimated.";
     "provider.reply_bytes_max" integer(1024, 1 << 32), "67108864", "Size of one reply of a model as sent by the provider, framing included.";
     "provider.retries" integer(0, 1000), "8", "Retries of one request to a model where the call gives no `retries`; they also come out of one budget for each provider, which its successes fill.";
     "run.calls_max" integer(1, 100_000_000), "1000000", "Calls of any kind one run may make, tools and sleeps included; the next one fails with `limit`.";

@@ -104,11 +104,12 @@ fn llmock_finds_nothing_to_complain_of_in_how_each_of_its_faults_is_met_on_every
         })
         .collect();
     llmock.inject(&injected);
-    // A reply that is still being sent when the client hangs up: one that was sent whole before counts as taken.
+    // A reply that is still being sent when the client hangs up: one that was sent whole before counts as taken, and so
+    // would one that is read on for its tokens.
     let long = json!({ "type": "reply", "text": "word ".repeat(400), "times": null, "match": { "model": "stream-malformed" } });
     llmock.inject(&[long]);
     let names: Vec<&str> = faults.iter().map(|(name, _)| name.as_str()).collect();
-    let ran = llmock.scene().run(&tasks(&names, ""));
+    let ran = llmock.scene().set("provider.read_on_ms", "0").run(&tasks(&names, ""));
     let (verdict, findings) = llmock.findings();
     println!("{verdict}");
     assert_all_done(&value(&ran), names.len() * WIRES.len());

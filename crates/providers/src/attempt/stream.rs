@@ -7,9 +7,8 @@ use reqwest::Response;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How long and how much is read of a reply that is spoilt, for the tokens that it tells at its end. A provider goes on
-/// writing, and billing, as long as somebody reads: what takes longer than this costs more than it tells.
-const REST: (Duration, usize) = (Duration::from_secs(30), 16 * 1024 * 1024);
+/// How much is read of a reply that is spoilt, after it was found to be, for the tokens that it tells at its end.
+const REST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long and how much is read after the terminal event, so that the connection can be used again.
 const DRAIN: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
 
@@ -87,14 +86,16 @@ impl<'a> Stream<'a> {
         Ok(chunk.map(|it| it.to_vec()))
     }
 
-    /// Reads on in a reply that is spoilt, until `take` has seen what it wants, the reply ends or a bound is reached.
+    /// Reads on in a reply that is spoilt, until `take` has seen what it wants, the reply ends or a bound is reached. A
+    /// provider goes on writing, and billing, as long as somebody reads: what takes long costs more than it tells.
     pub(super) async fn rest(&mut self, until: Instant, mut take: impl FnMut(&[u8]) -> bool) {
-        let (time, mut left) = REST;
-        let until = until.min(Instant::now() + time);
+        let mut left = REST_BYTES_MAX;
+        let until = until.min(Instant::now() + self.bounds.read_on);
         if self.surplus.take().is_some_and(|bytes| take(&bytes)) {
             return;
         }
-        while left > 0 {
+        // What is there already would be taken after its time, too.
+        while left > 0 && Instant::now() < until {
             let idle = until.min(Instant::now() + self.bounds.idle);
             let Ok(Ok(Some(bytes))) = timeout_at(idle, self.response.chunk()).await else { return };
             left = left.saturating_sub(bytes.len());

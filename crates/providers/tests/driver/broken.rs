@@ -226,8 +226,11 @@ fn a_spoilt_reply_is_read_on_for_its_tokens_until_it_ends_or_is_silent_or_cancel
     let ended = ask_with(spoilt, &[("provider.idle_ms", "60")], None);
     assert_eq!(ended.failure().code, Code::REPLY_MALFORMED, "{ended:?}");
     assert_eq!(ended.usage.input_tokens, 1110, "{ended:?}");
-    let ended = ask_with(spoilt, &[("provider.attempt_ms", "200")], None);
-    assert_eq!(ended.failure().code, Code::REPLY_MALFORMED, "what was wrong first: {ended:?}");
+    for bound in [("provider.attempt_ms", "200"), ("provider.read_on_ms", "0")] {
+        let ended = ask_with(spoilt, &[bound], None);
+        assert_eq!(ended.failure().code, Code::REPLY_MALFORMED, "what was wrong first: {ended:?}");
+        assert_eq!(ended.usage.input_tokens, 1110, "{ended:?}");
+    }
     let server = Server::start();
     let driver = driver(&server, &[]);
     let books = Arc::new(Books::default());
