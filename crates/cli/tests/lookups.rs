@@ -78,6 +78,9 @@ fn an_effect_that_was_done_before_the_kill_is_found_and_happens_once() {
 #[test]
 fn an_effect_that_was_not_done_before_the_kill_is_sent_again_under_the_same_key() {
     let place = place();
+    let listed = place.run(&["agents", "--json"]).code(0).json();
+    let mut agents = listed["agents"].as_array().unwrap().iter();
+    assert_eq!(agents.find(|it| it["name"] == "sender").unwrap()["lookup"], true);
     place.write("before", "");
     killed(&place, || !lines(&place, "begun").is_empty());
     let ended = place.run(&["resume", "--json"]).code(0);
@@ -124,6 +127,9 @@ fn a_call_of_an_mcp_tool_is_looked_up_by_the_tool_that_its_configuration_names()
     } } });
     let place = Place::with(&[("p.ts", "await tools.mail.send({ to: 'ada' })")]);
     place.write(".mcp.json", &servers.to_string());
+    let listed = place.run(&["tools", "--json"]).code(0).json();
+    let mut tools = listed["tools"].as_array().unwrap().iter();
+    assert_eq!(tools.find(|it| it["name"] == "mail.send").unwrap()["lookup"], true);
     place.write("hold", "");
     killed(&place, || !lines(&place, "sent").is_empty());
     std::fs::remove_file(place.path().join("hold")).unwrap();

@@ -29,6 +29,8 @@ struct AgentOut<'a> {
     driver: &'a str,
     model: Option<&'a str>,
     effects: loopwright::types::Effects,
+    /// Whether it can be looked up what became of an attempt.
+    lookup: bool,
     concurrency: Option<u32>,
     tools: Option<&'a [String]>,
     source: Option<&'a str>,
@@ -126,6 +128,7 @@ fn agent_out<'a>((subagent, serving): (&'a Subagent, &'a Serving)) -> AgentOut<'
         driver: &subagent.driver,
         model: subagent.model.as_deref(),
         effects: subagent.effects,
+        lookup: subagent.lookup,
         concurrency: subagent.concurrency,
         tools: subagent.tools.as_deref(),
         source: subagent.source.as_deref(),

@@ -28,6 +28,8 @@ struct ToolOut<'a> {
     server: Option<&'a str>,
     description: &'a str,
     effects: Effects,
+    /// Whether it can be looked up what became of a call.
+    lookup: bool,
     programs: bool,
     subagents: bool,
     aliases: &'a [String],
@@ -42,6 +44,7 @@ impl<'a> From<&'a Tool> for ToolOut<'a> {
             server: tool.name.split_once('.').map(|(server, _)| server),
             description: &tool.description,
             effects: tool.effects,
+            lookup: tool.lookup,
             programs: tool.programs,
             subagents: tool.subagents,
             aliases: &tool.aliases,

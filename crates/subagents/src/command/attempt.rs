@@ -80,7 +80,7 @@ fn start(job: &Job, root: &Path) -> Result<Child, Failure> {
     let program = Program {
         program: &line.program,
         arguments: &line.arguments,
-        environment: key.chain(variables).collect(),
+        environment: variables.chain(key).collect(),
         directory: &line.directory.as_ref().map_or(root.to_owned(), |own| root.join(own)),
         mark: &job.mark,
     };

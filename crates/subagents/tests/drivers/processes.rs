@@ -22,7 +22,8 @@ fn a_worker_gets_the_whole_request_and_gives_a_result_with_usage() {
     let got: serde_json::Value = serde_json::from_str(ended.text()).unwrap();
     let expected = serde_json::json!({
         "description": "say \"hi\"\n☃", "prompt": "say \"hi\"\n☃", "responseSchema": {"type": "object"},
-        "taskId": "0", "runId": bench.run, "attempt": 1, "subagentType": "worker",
+        "taskId": "0", "runId": bench.run, "attempt": 1, "idempotencyKey": format!("{}/0/1", bench.run),
+        "subagentType": "worker",
         "systemPrompt": "You are a worker.", "label": "first", "model": "sonnet", "effort": null,
         "tools": ["Read", "Grep"], "maxTurns": 3, "timeoutMs": 30000,
     });
@@ -193,7 +194,7 @@ fn the_environment_holds_only_the_basics_and_what_the_definition_names() {
         names.map(|(name, _)| name).filter(|name| !shells_own.contains(name)).collect();
     names.retain(|name| !["HOME", "LANG", "TMPDIR"].contains(name));
     names.sort_unstable();
-    assert_eq!(names, ["CARGO_PKG_NAME", "LOOPWRIGHT_ATTEMPT", "MODE", "PATH"]);
+    assert_eq!(names, ["CARGO_PKG_NAME", "LOOPWRIGHT_ATTEMPT", "LOOPWRIGHT_KEY", "MODE", "PATH"]);
     assert!(ended.messages.contains(&"MODE=fast".to_owned()));
 }
 
