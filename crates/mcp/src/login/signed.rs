@@ -73,7 +73,7 @@ fn plain(der: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Base64 for addresses, without padding (RFC 4648, section 5).
-fn base64url(bytes: &[u8]) -> String {
+pub(crate) fn base64url(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
