@@ -150,9 +150,8 @@ impl StreamableHttpClient for Bound {
         let send = |token, headers| {
             let (to, session) = (Arc::clone(&uri), session_id.clone());
             let message = message.clone();
-            self.http.post_message_with_response_limits(
-                to, message, session, token, headers, limits,
-            )
+            self.http
+                .post_message_with_response_limits(to, message, session, token, headers, limits)
         };
         self.call(&Method::POST, &uri, auth_header, custom_headers, send).await
     }

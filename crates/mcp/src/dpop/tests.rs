@@ -1,33 +1,12 @@
-use super::*;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use serde_json::Value;
+#[path = "../../tests/common/proof.rs"]
+mod proof;
 
-fn decoded(text: &str) -> Vec<u8> {
-    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let (mut out, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes() {
-        let six = letters.iter().position(|it| *it == letter).unwrap();
-        (bits, count) = (bits << 6 | six as u32, count + 6);
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count & 255) as u8);
-        }
-    }
-    out
-}
+use super::*;
+use serde_json::Value;
 
 /// Header and claims of a proof whose signature is that of the key in it.
 fn opened(proof: &HeaderValue) -> (Value, Value) {
-    let text = proof.to_str().unwrap();
-    let (body, signature) = text.rsplit_once('.').unwrap();
-    let (header, claims) = body.split_once('.').unwrap();
-    let read = |part| serde_json::from_slice::<Value>(&decoded(part)).unwrap();
-    let (header, claims) = (read(header), read(claims));
-    let coordinate = |name: &str| decoded(header["jwk"][name].as_str().unwrap());
-    let point = [vec![4], coordinate("x"), coordinate("y")].concat();
-    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-    public.verify(body.as_bytes(), &decoded(signature)).unwrap();
-    (header, claims)
+    proof::opened(proof.to_str().unwrap()).unwrap()
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl Proving {
         let client = checked(&self.server, request.url(), timeout)?;
         // The library sends a form to the token endpoint only.
         let is_form = request.method() == Method::POST
-            && request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes) == Some(FORM.as_bytes());
+            && request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes)
+                == Some(FORM.as_bytes());
         let key = match is_form {
             // Under the library's lock, so that a refresh has the key of the token that it refreshes.
             true => self.tokens.key().map_err(|error| error.to_string())?,
