@@ -51,18 +51,15 @@ impl Bound {
         };
         let (Some(token), Some(key)) = (&token, binding) else { return send(token, headers).await };
         let key = Key::read(&key).ok_or(AuthError::AuthorizationRequired)?;
-        let nonce = self.nonce.get();
-        let first = proven(&headers, &key, method, url, token, nonce.as_deref())?;
-        let error = match send(None, first).await {
+        let with = |nonce: Option<&str>| proven(&headers, &key, method, url, token, nonce);
+        let error = match send(None, with(self.nonce.get().as_deref())?).await {
             Err(error) if is_challenge(method, &error) => error,
             outcome => return outcome,
         };
-        if !self.fetch_nonce(&headers, &key, url, token).await? {
-            return Err(error);
+        match self.fetch_nonce(&headers, &key, url, token).await? {
+            Some(nonce) => send(None, with(Some(&nonce))?).await,
+            None => Err(error),
         }
-        let nonce = self.nonce.get();
-        let second = proven(&headers, &key, method, url, token, nonce.as_deref())?;
-        send(None, second).await
     }
 
     /// Asks for the nonce that a refusal held in a header which the library keeps to itself. The request is one that
@@ -73,7 +70,7 @@ impl Bound {
         key: &Key,
         url: &str,
         token: &str,
-    ) -> Result<bool, HttpError> {
+    ) -> Result<Option<String>, HttpError> {
         let headers = proven(headers, key, &Method::POST, url, token, None)?;
         let request = self.http.post(url).headers(headers.into_iter().collect());
         let request = request.header(CONTENT_TYPE, "application/json").body("{}");

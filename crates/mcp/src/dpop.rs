@@ -1,7 +1,7 @@
 //! Tokens that are bound to a key (DPoP, RFC 9449): whoever steals the token cannot use it without the key. Each request
 //! carries a signed proof that is good for this request only.
 
-use crate::login::base64url;
+use crate::base64::base64url;
 use loopwright_types::Digest;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
@@ -115,12 +115,11 @@ impl Nonce {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps the nonce of an answer; says whether it has one.
-    pub(crate) fn keep(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(NONCE).and_then(|it| it.to_str().ok()).filter(|it| !it.is_empty());
-        let Some(given) = given else { return false };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.to_owned());
-        true
+    /// Keeps the nonce of an answer, and gives it, if there is one.
+    pub(crate) fn keep(&self, headers: &HeaderMap) -> Option<String> {
+        let given = headers.get(NONCE)?.to_str().ok().filter(|it| !it.is_empty())?.to_owned();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.clone());
+        Some(given)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod answer; // what a tool answered, as a value
 mod background; // the thread and its runtime
+mod base64; // bytes as text
 mod bound; // tokens that are bound to a key, on their way to a server
 mod call; // one call from request to answer
 mod config; // `.mcp.json`

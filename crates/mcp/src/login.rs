@@ -17,7 +17,6 @@ use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession, OAuthClientConfig,
     WWWAuthenticateParams,
 };
-pub(crate) use signed::base64url;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,22 +48,20 @@ pub(super) async fn send(
     nonce: &Nonce,
 ) -> Result<Answer, String> {
     let Some(key) = key else { return send_once(client, request).await };
-    let proven = |mut request: Request| {
-        let proof = key.proof(request.method(), request.url(), None, nonce.get().as_deref())?;
+    let proven = |mut request: Request, nonce: Option<&str>| {
+        let proof = key.proof(request.method(), request.url(), None, nonce)?;
         request.headers_mut().insert(PROOF, proof);
         Ok::<_, String>(request)
     };
     let again = request.try_clone();
-    let answer = send_once(client, proven(request)?).await?;
-    let is_new = nonce.keep(&answer.headers);
-    match again {
-        Some(again) if is_new && answer.wants_nonce() => {
-            let answer = send_once(client, proven(again)?).await?;
-            nonce.keep(&answer.headers);
-            Ok(answer)
-        }
-        _ => Ok(answer),
-    }
+    let answer = send_once(client, proven(request, nonce.get().as_deref())?).await?;
+    let newer = nonce.keep(&answer.headers);
+    let (Some(again), Some(newer), true) = (again, newer, answer.wants_nonce()) else {
+        return Ok(answer);
+    };
+    let answer = send_once(client, proven(again, Some(&newer))?).await?;
+    nonce.keep(&answer.headers);
+    Ok(answer)
 }
 
 async fn send_once(client: &Client, request: Request) -> Result<Answer, String> {
