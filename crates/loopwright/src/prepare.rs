@@ -285,7 +285,7 @@ impl Around {
     }
 
     /// Where it is for a rehearsal: with nothing in it that does anything but read.
-    fn rehearsed(mut self, is_rehearsal: bool) -> Self {
+    pub fn rehearsed(mut self, is_rehearsal: bool) -> Self {
         if is_rehearsal {
             self.registry.mock_all();
             self.tools.rehearse();

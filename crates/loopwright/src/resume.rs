@@ -85,7 +85,7 @@ impl Run {
         let interpreter = interpreter(&start, options.cache_dir.clone())?;
         let workspace = workspace(&start, options.workspace)?;
         let agents_dir = start.agents_dir.as_ref().map(PathBuf::from);
-        let Around { registry, providers, tools, told } = Around::open(
+        let around = Around::open(
             &workspace,
             &options.data_dir,
             agents_dir,
@@ -93,6 +93,7 @@ impl Run {
             &options.tables,
             settings,
         )?;
+        let Around { registry, providers, tools, told } = around.rehearsed(start.rehearsal);
         let mut warnings = told;
         warnings.extend(changes(&start, &registry));
         let mut gone = missing(&start, &registry, &tools);
