@@ -126,6 +126,25 @@ fn a_server_that_is_content_with_no_nonce_is_asked_a_second_time_and_no_more() {
 }
 
 #[test]
+fn what_a_session_sends_besides_its_messages_is_proven_too() {
+    let (web, state) = server(State { nonces: [None, Some("one".to_owned())], ..willing() });
+    let scene = start(&web, &json!({}));
+    login(&scene).unwrap();
+    assert_eq!(scene.servers.connect_all(), []);
+    state.lock().unwrap().nonces[1] = Some("other".to_owned());
+    scene.servers.shutdown();
+    let sent = web.requests();
+    let by = |method: &str| {
+        let bound = |it: &&web::Request| {
+            it.method == method && it.header("authorization") == Some("DPoP token-1")
+        };
+        sent.iter().filter(bound).count()
+    };
+    assert_eq!((by("GET"), by("DELETE")), (1, 2), "a nonce is followed once");
+    assert_eq!(state.lock().unwrap().wrong, Vec::<String>::new());
+}
+
+#[test]
 fn only_those_who_want_bound_tokens_see_proofs() {
     let es256 = || Some(json!(["ES256"]));
     // What the resource's challenge, the authorization server's and the resource's metadata say; whether there are proofs.

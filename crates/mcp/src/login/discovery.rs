@@ -20,14 +20,14 @@ pub(super) struct Found {
     pub(super) tokens: Tokens,
 }
 
-/// Knows nothing yet. Its requests for tokens carry no proofs.
+/// A manager that knows nothing yet and whose requests for tokens carry no proofs.
 pub(super) async fn plain(url: &str, tokens: &Tokens) -> Result<AuthorizationManager, AuthError> {
     let mut manager = AuthorizationManager::new(url).await?;
     manager.set_credential_store(tokens.clone());
     Ok(manager)
 }
 
-/// The same, and its requests for tokens are proven with the key of `tokens`.
+/// The same, but its requests for tokens are proven with the key of `tokens`.
 pub(super) async fn proving(url: &str, tokens: &Tokens) -> Result<AuthorizationManager, AuthError> {
     let server = Url::parse(url).map_err(|error| AuthError::InternalError(error.to_string()))?;
     let client = Arc::new(Proving::new(server, tokens.clone()));

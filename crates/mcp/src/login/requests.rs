@@ -124,7 +124,7 @@ pub(super) async fn document(server: &Url, at: &Url) -> Value {
     answer.ok().filter(|it| it.status.is_success()).map(|it| it.json()).unwrap_or_default()
 }
 
-/// A client for one request that was made to a stranger's address because `server` named it.
+/// A client for one request to an address that `server` named.
 fn checked(server: &Url, to: &Url, timeout: Duration) -> Result<Client, String> {
     let reach = Reach::of(server);
     let host = to.host_str().unwrap_or_default().to_owned();
@@ -228,6 +228,7 @@ mod tests {
 
     #[test]
     fn an_address_out_of_reach_is_refused_before_it_is_asked() {
+        let _ = rustls::crypto::ring::default_provider().install_default(); // another test may have been first
         let server = Url::parse("https://a.example/mcp").unwrap();
         for to in ["http://127.0.0.1:1/token", "http://[::1]/token", "https://169.254.169.254/"] {
             let refused = checked(&server, &Url::parse(to).unwrap(), TIMEOUT).unwrap_err();
@@ -235,5 +236,21 @@ mod tests {
         }
         let server = Url::parse("http://127.0.0.1/mcp").unwrap();
         checked(&server, &Url::parse("http://127.0.0.1:1/token").unwrap(), TIMEOUT).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_name_gives_no_address_out_of_reach_unless_it_is_the_proxy_s() {
+        let cases = [
+            ("https://a.example/mcp", "localhost", false),
+            ("http://localhost:8080/mcp", "localhost", true),
+            ("https://a.example/mcp", "auth.example", true),
+        ];
+        for (server, host, expected) in cases {
+            let reach = Reach::of(&Url::parse(server).unwrap());
+            let checked = Checked { reach, host: host.to_owned() };
+            let found = checked.resolve("localhost".parse().unwrap()).await;
+            let found = found.map(|it| it.filter(|it| it.ip().is_loopback()).count());
+            assert_eq!(found.is_ok_and(|it| it > 0), expected, "{server} {host}");
+        }
     }
 }

@@ -127,7 +127,11 @@ fn resource(state: &mut State, origin: &str, request: &Request) -> Response {
     if request.json()["method"] == "tools/call" {
         state.calls += 1;
     }
-    older(request, |_| text("fine"))
+    let (status, mut headers, body) = older(request, |_| text("fine"));
+    if request.json()["method"] == "initialize" {
+        headers.push(("mcp-session-id", "session".to_owned()));
+    }
+    (status, headers, body)
 }
 
 /// The key of a proof in which all is right (RFC 9449, section 4.3); else what is answered.
