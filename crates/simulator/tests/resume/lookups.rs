@@ -126,7 +126,8 @@ fn what_a_lookup_says_decides_what_becomes_of_a_call_in_doubt() {
     let late = "the lookup failed: no answer within `1000` ms";
     let unknown = Found::Unknown("the day's log is gone".to_owned());
     // What the lookup does; what the work gives or why the run waits; attempts and lookups.
-    let cases: [(&str, Plan, Result<&str, &str>, (usize, usize)); 6] = [
+    type Case<'a> = (&'a str, Plan, Result<&'a str, &'a str>, (usize, usize));
+    let cases: [Case<'_>; 6] = [
         ("done", done(), Ok("found"), (1, 1)),
         ("not done", found(&Found::NotDone), Ok("ok"), (2, 1)),
         ("unknown", found(&unknown), Err("the day's log is gone"), (1, 1)),
