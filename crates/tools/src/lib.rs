@@ -5,7 +5,6 @@
 //! handle that is opened once, so neither `..`, nor links, nor a directory swapped for a link while it is
 //! walked leads out. Results are text.
 
-mod address; // which addresses are public
 mod allowed; // what a subagent's definition lists
 mod argument; // what a call was given, with the spellings that models use
 mod bash; // `bash`: a command and what is said of its end

@@ -1,7 +1,7 @@
 //! Names to addresses that may be connected to. The client connects to what comes out of here and to nothing else,
 //! so what is checked is what is used.
 
-use crate::address::is_public;
+use loopwright_types::is_public_address;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::io;
@@ -28,7 +28,7 @@ impl fmt::Debug for Reach {
 impl Reach {
     /// The public internet.
     pub(crate) fn public() -> Self {
-        Self { permits: is_public, look_up: Arc::new(system) }
+        Self { permits: is_public_address, look_up: Arc::new(system) }
     }
 
     /// Every address.

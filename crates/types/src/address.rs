@@ -1,9 +1,9 @@
-//! Which addresses are public: what `fetch` may connect to.
+//! Which addresses are on the public internet: what a stranger's word may make us connect to.
 //!
 //! From the IANA registries of special-purpose addresses (IPv4 and IPv6); an address that carries another one
 //! (IPv4-mapped, NAT64, 6to4) is as public as that one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr}; // of `core`, which has no sockets
 
 /// Networks of IPv4 that are not the public internet: network, bits of its prefix.
 const PRIVATE_V4: &[([u8; 4], u32)] = &[
@@ -36,7 +36,7 @@ const PRIVATE_V6: &[([u16; 8], u32)] = &[
 ];
 
 /// Whether an address is on the public internet.
-pub(crate) fn is_public(address: IpAddr) -> bool {
+pub fn is_public_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
@@ -143,7 +143,7 @@ mod tests {
     fn only_addresses_of_the_public_internet_are_public() {
         for (addresses, expected) in [(PUBLIC, true), (PRIVATE, false)] {
             for address in addresses {
-                assert_eq!(is_public(address.parse().unwrap()), expected, "{address}");
+                assert_eq!(is_public_address(address.parse().unwrap()), expected, "{address}");
             }
         }
     }
