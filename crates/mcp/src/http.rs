@@ -1,5 +1,6 @@
 //! Streamable HTTP: what is sent with every request, and where redirects may lead.
 
+use crate::bound::Bound;
 use crate::failure;
 use crate::limits::Limits;
 use crate::login;
@@ -32,18 +33,19 @@ pub(crate) fn plain(
     Ok(StreamableHttpClientTransport::with_client(client()?, config))
 }
 
-/// A transport that adds the stored token, refreshed when it is old. Without one the server is asked all the same, and
-/// its refusal says how to log in.
+/// A transport that adds the stored token, refreshed when it is old, and proves that it is ours where it is bound to a
+/// key. Without one the server is asked all the same, and its refusal says how to log in.
 pub(crate) async fn authorised(
     server: &Server,
     url: &str,
     headers: &BTreeMap<String, String>,
-) -> Result<StreamableHttpClientTransport<AuthClient<reqwest::Client>>, Failure> {
+) -> Result<StreamableHttpClientTransport<AuthClient<Bound>>, Failure> {
     let not_started = |cause: String| failure::not_started(server.name(), &cause);
     let config = config(url, headers, server.limits()).map_err(not_started)?;
     let tokens = server.tokens().ok_or_else(|| not_started("it has no address".to_owned()))?;
     let manager = login::manager(server, url, &tokens).await?;
-    let client = AuthClient::new(client().map_err(not_started)?, manager);
+    let client = Bound::new(client().map_err(not_started)?, tokens);
+    let client = AuthClient::new(client, manager);
     Ok(StreamableHttpClientTransport::with_client(client, config))
 }
 

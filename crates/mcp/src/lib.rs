@@ -7,9 +7,12 @@
 
 mod answer; // what a tool answered, as a value
 mod background; // the thread and its runtime
+mod base64; // bytes as text
+mod bound; // tokens that are bound to a key, on their way to a server
 mod call; // one call from request to answer
 mod config; // `.mcp.json`
 mod connection; // a server that is up
+mod dpop; // keys, and proofs that we have them
 mod expand; // `${NAME}` in values
 mod failure; // what went wrong, in words an author can act on
 mod handler; // what servers send by themselves

@@ -1,14 +1,17 @@
 //! Logging in at a server's authorization server (OAuth 2.1 with PKCE): discovery, client, consent, tokens.
 
 mod callback; // where the browser comes back to
-mod signed;
-mod unattended; // tokens without anybody's consent // signed statements (JWT)
+mod discovery; // the authorization server, and what kind of tokens to ask it for
+mod requests; // requests for tokens
+mod signed; // signed statements (JWT)
+mod unattended; // tokens without anybody's consent
 
 use crate::config::{Endpoint, Grant};
 use crate::failure;
 use crate::server::Server;
 use crate::tokens::Tokens;
 use callback::Callback;
+use discovery::{Found, discover};
 use loopwright_types::{Code, Failure, Reason};
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession, OAuthClientConfig,
@@ -37,15 +40,16 @@ pub(crate) async fn manager(
     url: &str,
     tokens: &Tokens,
 ) -> Result<AuthorizationManager, Failure> {
-    let mut manager = new_manager(server, url, tokens).await?;
     if server.definition().oauth.grant != Grant::AuthorizationCode {
-        let fetched = unattended::fetch(server, url, &mut manager, tokens).await;
-        fetched.map_err(|cause| no_login(server, &cause))?;
-        return Ok(manager);
+        let fetched = unattended::fetch(server, url, tokens).await;
+        return fetched.map_err(|cause| no_login(server, &cause));
     }
-    let stored = tokens.credentials().map_err(|error| {
+    let unreadable = |error| {
         failure::not_started(server.name(), &format!("its stored login cannot be read: {error}"))
-    })?;
+    };
+    let is_bound = tokens.binding().map_err(unreadable)?.is_some();
+    let mut manager = new_manager(server, url, tokens, is_bound).await?;
+    let stored = tokens.credentials().map_err(unreadable)?;
     let Some(stored) = stored else { return Ok(manager) };
     match manager.initialize_from_store().await {
         Ok(true) => {
@@ -59,7 +63,7 @@ pub(crate) async fn manager(
         }
         Ok(false) => {}
         // The token may do without: only its refresh needs the authorization server.
-        Err(_) => manager = new_manager(server, url, tokens).await?,
+        Err(_) => manager = new_manager(server, url, tokens, is_bound).await?,
     }
     Ok(manager)
 }
@@ -68,11 +72,13 @@ async fn new_manager(
     server: &Server,
     url: &str,
     tokens: &Tokens,
+    is_bound: bool,
 ) -> Result<AuthorizationManager, Failure> {
-    let created = AuthorizationManager::new(url).await;
-    let mut manager = created.map_err(|error| refused(server, &error))?;
-    manager.set_credential_store(tokens.clone());
-    Ok(manager)
+    let created = match is_bound {
+        true => discovery::proving(url, tokens).await,
+        false => discovery::plain(url, tokens).await,
+    };
+    created.map_err(|error| refused(server, &error))
 }
 
 /// Logs in, and lets the next call open a connection with the new tokens.
@@ -122,14 +128,11 @@ async fn session(
     callback: &Callback,
 ) -> Result<AuthorizationSession, Failure> {
     let refuse = |error: AuthError| refused(server, &error);
-    let mut manager = new_manager(server, url, tokens).await?;
-    let challenge = server.challenge();
-    let resolved = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
-    let metadata = resolved.map_err(refuse)?.metadata;
+    let found = discover(server, url, tokens).await.map_err(refuse)?;
+    let Found { mut manager, metadata, tokens } = found;
     let takes_documents = metadata.additional_fields.get("client_id_metadata_document_supported");
     let takes_documents = takes_documents.is_some_and(|it| it == true);
-    manager.set_metadata(metadata);
-    let scopes = scopes(server, url, tokens, &manager).await;
+    let scopes = scopes(server, url, &tokens, &manager).await;
     let oauth = &server.definition().oauth;
     let mut request = AuthorizationRequest::new(&callback.address)
         .with_client_name(CLIENT_NAME)

@@ -1,9 +1,11 @@
 //! Stored tokens: one file per server address, readable by its owner only.
 
+use crate::dpop::Key;
 use rmcp::transport::auth::{
     AuthError, CredentialRefreshGuard, CredentialStore, StoredCredentials,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::future::Future;
 use std::io::{self, ErrorKind, Write};
@@ -22,6 +24,9 @@ struct Content {
     /// How the server asked for more than there is.
     #[serde(default)]
     challenge: Option<String>,
+    /// The private key that the tokens are bound to, where they are.
+    #[serde(default)]
+    dpop_key: Option<String>,
 }
 
 /// The tokens for one address.
@@ -29,6 +34,8 @@ struct Content {
 pub(crate) struct Tokens {
     path: PathBuf,
     url: String,
+    /// Of a login that is under way: it replaces the stored one together with the tokens that are bound to it.
+    key: Option<Key>,
 }
 
 impl Tokens {
@@ -37,7 +44,31 @@ impl Tokens {
         let name = crate::names::identifier(server, 24);
         let digest = loopwright_types::Digest::of(url.as_bytes()).to_string();
         let path = directory.join(format!("{name}-{}.json", &digest[..12]));
-        Self { path, url: url.to_owned() }
+        Self { path, url: url.to_owned(), key: None }
+    }
+
+    /// The same file, for tokens that are bound to this key.
+    pub(crate) fn bound_to(&self, key: Key) -> Self {
+        Self { key: Some(key), ..self.clone() }
+    }
+
+    /// The key that requests for tokens are proven with: that of the login under way, else the stored one.
+    pub(crate) fn key(&self) -> io::Result<Option<Key>> {
+        match &self.key {
+            Some(key) => Ok(Some(key.clone())),
+            None => Ok(self.binding()?.as_deref().and_then(Key::read)),
+        }
+    }
+
+    /// The key that the stored token is bound to, as it is stored; empty when it is lost, none when the token is not
+    /// bound.
+    pub(crate) fn binding(&self) -> io::Result<Option<String>> {
+        let content = self.read()?;
+        // The library tells the type only to those who link what it is made of.
+        let token = content.credentials.and_then(|it| it.token_response);
+        let token = serde_json::to_value(token)?;
+        let kind = token.get("token_type").and_then(Value::as_str).unwrap_or_default();
+        Ok(kind.eq_ignore_ascii_case("dpop").then(|| content.dpop_key.unwrap_or_default()))
     }
 
     fn read(&self) -> io::Result<Content> {
@@ -96,9 +127,14 @@ impl Tokens {
         }
     }
 
-    /// Keeps a token that was fetched without a login.
+    /// Keeps a token.
     pub(crate) fn keep(&self, credentials: StoredCredentials) -> io::Result<()> {
-        self.change(|content| content.credentials = Some(credentials))
+        self.change(|content| {
+            content.credentials = Some(credentials);
+            if let Some(key) = &self.key {
+                content.dpop_key = Some(key.text().to_owned());
+            }
+        })
     }
 
     fn change(&self, change: impl FnOnce(&mut Content)) -> io::Result<()> {
@@ -148,8 +184,7 @@ impl CredentialStore for Tokens {
         'a: 'b,
         Self: 'b,
     {
-        let saved = self.change(|content| content.credentials = Some(credentials));
-        Box::pin(std::future::ready(saved.map_err(|it| broken(&it))))
+        Box::pin(std::future::ready(self.keep(credentials).map_err(|it| broken(&it))))
     }
 
     fn clear<'a, 'b>(&'a self) -> Later<'b, ()>

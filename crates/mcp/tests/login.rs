@@ -1,15 +1,20 @@
 //! Logins, against an authorization server of our own. What it may answer besides is the conformance suite's business.
 
 mod common;
+#[path = "common/person.rs"]
+mod person;
+#[path = "common/proof.rs"]
+mod proof;
 #[path = "common/web.rs"]
 mod web;
 
 use common::{Scene, script};
 use loopwright_mcp::Browser;
 use loopwright_types::Code;
+use person::Person;
+use proof::base64url;
 use serde_json::{Value, json};
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -116,17 +121,6 @@ fn token(state: &State, request: &Request) -> Response {
     }))
 }
 
-fn base64url(bytes: &[u8]) -> String {
-    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits: Vec<u8> =
-        bytes.iter().flat_map(|byte| (0..8).rev().map(move |it| byte >> it & 1)).collect();
-    let letter = |six: &[u8]| {
-        let padded = six.iter().chain(std::iter::repeat(&0)).take(6);
-        char::from(letters[padded.fold(0, |number, bit| number << 1 | usize::from(*bit))])
-    };
-    bits.chunks(6).map(letter).collect()
-}
-
 fn server(state: &Arc<State>) -> Web {
     let state = Arc::clone(state);
     Web::start(move |origin, request| answer(&state, origin, request))
@@ -134,38 +128,6 @@ fn server(state: &Arc<State>) -> Web {
 
 fn at(web: &Web, oauth: &Value) -> Value {
     json!({ "web": { "type": "http", "url": format!("{}/mcp", web.origin), "oauth": oauth } })
-}
-
-/// Opens an address; gives where it leads.
-fn visit(url: &str) -> io::Result<Option<String>> {
-    let url = reqwest::Url::parse(url).map_err(io::Error::other)?;
-    let port = url.port().unwrap();
-    let mut server = TcpStream::connect(("127.0.0.1", port))?;
-    let target = format!("{}?{}", url.path(), url.query().unwrap_or_default());
-    write!(server, "GET {target} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    server.read_to_string(&mut answer)?;
-    let location = answer.lines().find_map(|it| it.strip_prefix("location: "));
-    Ok(location.map(str::to_owned))
-}
-
-/// Goes where the page leads, after other visits to the way back.
-struct Person {
-    /// Sends strangers to the way back first.
-    has_strangers: bool,
-}
-
-impl Browser for Person {
-    fn open(&self, url: &str) -> io::Result<()> {
-        let back = visit(url)?.unwrap();
-        let way_back = back.split('?').next().unwrap();
-        if self.has_strangers {
-            visit(&format!("{way_back}?code=stolen&state=guessed"))?;
-            visit(&format!("{way_back}?error=access_denied"))?;
-            let _ = visit(&way_back.replace("/callback", "/elsewhere"))?;
-        }
-        visit(&back).map(|_| ())
-    }
 }
 
 fn login(scene: &Scene, has_strangers: bool) -> Result<(), loopwright_types::Failure> {

@@ -1,8 +1,11 @@
 //! Tokens without anybody's consent: by a secret, a private key, or a statement that somebody else signed. Each
 //! connection fetches its own, which costs a request or two. What is refused is not tried again or in another way.
 
+use super::discovery::{Found, discover};
+use super::requests::{TIMEOUT, send};
 use super::signed::client_statement;
 use crate::config::{Grant, IdentityProvider, OAuth};
+use crate::dpop::{Key, Nonce};
 use crate::failure::{causes, line};
 use crate::server::Server;
 use crate::tokens::Tokens;
@@ -12,10 +15,8 @@ use rmcp::transport::auth::{
     OAuthTokenResponse, StoredCredentials,
 };
 use serde_json::Value;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const CLIENT_STATEMENT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -26,14 +27,11 @@ const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 pub(super) async fn fetch(
     server: &Server,
     url: &str,
-    manager: &mut AuthorizationManager,
     tokens: &Tokens,
-) -> Result<(), String> {
+) -> Result<AuthorizationManager, String> {
     let refuse = |error: AuthError| causes(&error);
-    let challenge = server.challenge();
-    let resolved = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
-    let metadata = resolved.map_err(refuse)?.metadata;
-    manager.set_metadata(metadata.clone());
+    let found = discover(server, url, tokens).await.map_err(refuse)?;
+    let Found { mut manager, metadata, tokens } = found;
     let oauth = &server.definition().oauth;
     let scopes = match oauth.scopes.is_empty() {
         true => manager.select_initial_scopes(&[]).await,
@@ -49,17 +47,19 @@ pub(super) async fn fetch(
         manager.validate_client_credentials_metadata(&config).map_err(refuse)?;
         manager.configure_client_credentials(&config).map_err(refuse)?;
         manager.exchange_client_credentials(&config).await.map_err(refuse)?;
-        return Ok(());
+        return Ok(manager);
     }
     let endpoint = endpoint(&metadata.token_endpoint, url)?;
-    let answer = by_statement(oauth, url, endpoint, &metadata, &scopes).await?;
+    let key = tokens.key().map_err(|error| error.to_string())?;
+    let answer = by_statement(oauth, url, endpoint, &metadata, &scopes, key.as_ref()).await?;
     let token: OAuthTokenResponse = serde_json::from_value(answer)
         .map_err(|error| format!("the answer holds no token: {error}"))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|it| it.as_secs());
     let client = oauth.client_id.clone().unwrap_or_default();
     let stored =
         StoredCredentials::new(client, Some(token), scopes, now).with_issuer(metadata.issuer);
-    tokens.keep(stored).map_err(|error| format!("its token cannot be stored: {error}"))
+    tokens.keep(stored).map_err(|error| format!("its token cannot be stored: {error}"))?;
+    Ok(manager)
 }
 
 /// Where the token is asked for. Statements are as good as a password: they go over TLS, or stay on this machine.
@@ -81,6 +81,7 @@ async fn by_statement(
     endpoint: Url,
     metadata: &AuthorizationMetadata,
     scopes: &[String],
+    key: Option<&Key>,
 ) -> Result<Value, String> {
     let client = oauth.client_id.as_deref().unwrap_or_default();
     let issuer =
@@ -131,7 +132,7 @@ async fn by_statement(
         Some(secret) => request.basic_auth(encoded(client), Some(encoded(secret))),
         None => request,
     };
-    ask(request, &form).await
+    ask(request, &form, key).await
 }
 
 /// Has the employer's identity provider vouch for the person at the authorization server.
@@ -151,7 +152,7 @@ async fn vouched(
         ("client_id", &provider.client_id),
     ];
     let at = endpoint(&provider.token_endpoint, url)?;
-    let answer = ask(client_for_tokens()?.post(at), &form).await?;
+    let answer = ask(client_for_tokens()?.post(at), &form, None).await?;
     let token = answer.get("access_token").and_then(Value::as_str);
     token.map(str::to_owned).ok_or_else(|| "the identity provider gave no token".to_owned())
 }
@@ -167,24 +168,23 @@ fn encoded(text: &str) -> String {
     url.ok().and_then(|it| it.query().map(|it| it[2..].to_owned())).unwrap_or_default()
 }
 
-/// Sends a form; gives the answer, or what the server says is wrong with it.
-async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<Value, String> {
+/// Sends a form, proven where there is a key; gives the answer, or what the server says is wrong with it.
+async fn ask(
+    request: RequestBuilder,
+    form: &[(&str, &str)],
+    key: Option<&Key>,
+) -> Result<Value, String> {
     let url = Url::parse_with_params("http://a/", form).map_err(|error| causes(&error))?;
     let body = url.query().unwrap_or_default().to_owned();
     let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
-    let mut answer = request.send().await.map_err(|error| causes(&error))?;
-    let status = answer.status();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| causes(&error))? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > ANSWER_BYTES_MAX {
-            return Err("the answer of the token endpoint has no end".to_owned());
-        }
-    }
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    if status.is_success() {
+    let (client, request) = request.build_split();
+    let request = request.map_err(|error| causes(&error))?;
+    let answer = send(&client, request, key, &Nonce::default()).await?;
+    let value = answer.json();
+    if answer.status.is_success() {
         return Ok(value);
     }
     let word = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let status = answer.status;
     Err(line(&format!("no token ({status}): {} {}", word("error"), word("error_description"))))
 }
