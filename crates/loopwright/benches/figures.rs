@@ -80,7 +80,7 @@ fn prepare(directory: &Path, program: &str, n: u64, settings: &[(&str, String)])
         tables: Default::default(),
         program: file,
         workspace: directory.to_owned(),
-        args: Some(loopwright::protocol::Json::of(&json!({ "n": n }))),
+        args: Some(Json::of(&json!({ "n": n }))),
         agents_dir: None,
         model: Some("mock".to_owned()),
         settings: all,

@@ -3,7 +3,7 @@
 //! From the IANA registries of special-purpose addresses (IPv4 and IPv6); an address that carries another one
 //! (IPv4-mapped, NAT64, 6to4) is as public as that one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr}; // of `core`, which has no sockets
 
 /// Networks of IPv4 that are not the public internet: network, bits of its prefix.
 const PRIVATE_V4: &[([u8; 4], u32)] = &[
