@@ -21,8 +21,23 @@ pub struct Ended {
     pub err: String,
 }
 
+/// Gives what is started the defaults of these signals: `nohup`, or a shell that runs these tests in the background,
+/// makes them, and all that they start, ignore one.
+fn default_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGHUP, SIGINT] {
+            // Handled with what it does by default: Ctrl-C still ends the tests.
+            let always = std::sync::Arc::new(true.into());
+            signal_hook::flag::register_conditional_default(signal, always).unwrap();
+        }
+    });
+}
+
 impl Place {
     pub fn new() -> Self {
+        default_signals();
         Self { root: tempfile::tempdir().unwrap() }
     }
 
