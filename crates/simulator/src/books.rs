@@ -97,6 +97,8 @@ pub struct Books {
     decided: HashSet<CallId>,
     /// Calls of which a lookup said that they were done, with what had served them.
     found: HashMap<CallId, String>,
+    /// Where each call's last attempt that was no lookup is.
+    sent: HashMap<CallId, usize>,
 }
 
 impl Books {
@@ -145,6 +147,7 @@ impl Books {
             doubtful: HashSet::new(),
             decided: HashSet::new(),
             found: HashMap::new(),
+            sent: HashMap::new(),
         }
     }
 
@@ -229,6 +232,11 @@ impl Books {
         self.executions.iter().filter(move |execution| execution.call == call)
     }
 
+    /// The call's last attempt that was no lookup.
+    fn sent(&self, call: CallId) -> Option<&Execution> {
+        self.sent.get(&call).map(|at| &self.executions[*at])
+    }
+
     pub(crate) fn violation(&mut self, text: String) {
         self.violations.push(text);
     }
@@ -306,6 +314,9 @@ impl Books {
         self.demand(!done, || format!("{name} repeats what a lookup said was done"));
         let doer = if served_by == TOOL { &asked } else { &served_by };
         let effects = self.caps.effects.get(doer).copied().unwrap_or(Effects::None);
+        if served_by != LOOKUP {
+            self.sent.insert(key.0, self.executions.len());
+        }
         self.executions.push(Execution {
             call: key.0,
             attempt: key.1,

@@ -9,8 +9,7 @@ impl Books {
     pub(super) fn found_out(&mut self, call: CallId, found: &Found) {
         match found {
             Found::Done(_) => {
-                let sent = self.of(call).filter(|it| it.served_by != LOOKUP).last();
-                let served_by = sent.map(|sent| sent.served_by.clone()).unwrap_or_default();
+                let served_by = self.sent(call).map(|it| it.served_by.clone()).unwrap_or_default();
                 // Where what was looked up does not match, a fallback may stand in.
                 self.doubtful.remove(&call);
                 self.found.insert(call, served_by);
@@ -25,7 +24,8 @@ impl Books {
 
     /// Whether this attempt was a lookup that said so.
     pub(super) fn said_not_done(&self, call: CallId, attempt: Attempt) -> bool {
-        let told = self.of(call).find(|it| it.attempt == attempt && it.served_by == LOOKUP);
+        let told = self.index.get(&(call, attempt)).map(|at| &self.executions[*at]);
+        let told = told.filter(|it| it.served_by == LOOKUP);
         let ended = told.and_then(|it| it.ended.as_ref());
         ended.is_some_and(|(_, outcome)| Found::of(outcome) == Found::NotDone)
     }
@@ -33,7 +33,7 @@ impl Books {
     /// What is looked up, or sent again because nothing is known of its result, goes under the key that it had.
     pub(super) fn check_key(&mut self, dispatch: &Dispatch, served_by: &str) {
         let (call, key) = (dispatch.call, dispatch.key);
-        let Some(before) = self.of(call).filter(|it| it.served_by != LOOKUP).last() else { return };
+        let Some(before) = self.sent(call) else { return };
         let is_unknown = before.lost && before.effects != Effects::None;
         let bound = served_by == LOOKUP || (is_unknown && before.served_by == served_by);
         let same = before.key == key;
