@@ -2,6 +2,7 @@
 //! may change. What only reads files of the workspace is real; every other tool, and worktrees, are played.
 
 use loopwright_protocol::{Json, Outcome, Tool, Worktree, WorktreeReport, WorktreeWork};
+use loopwright_subagents::Draw;
 use loopwright_types::{Digest, Effects};
 use serde_json::Value;
 use std::path::Path;
@@ -24,16 +25,10 @@ pub(crate) fn result(tool: &Tool, args: &Value) -> Value {
     let text = || Value::String(format!("what `{}` gives, played in a rehearsal", tool.name));
     let Some(schema) = &tool.output else { return text() };
     let digest = Digest::of_parts([tool.name.as_bytes(), args.to_string().as_bytes()]);
-    let mut state = u64::from_le_bytes(digest.0[..8].try_into().expect("eight bytes of 32"));
-    // splitmix64
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
+    let seed = digest.0[..8].try_into().expect("eight bytes of 32");
+    let mut draw = Draw::new(u64::from_le_bytes(seed));
     let schema = schema.read::<Value>().unwrap_or_default();
-    loopwright_schema::generate(&schema, &mut next).unwrap_or_else(|_| text())
+    loopwright_schema::generate(&schema, &mut || draw.draw()).unwrap_or_else(|_| text())
 }
 
 /// Worktrees in which nothing is done need not be there.

@@ -13,5 +13,5 @@ pub use definition::{
 pub use drivers::Drivers;
 pub use loopwright_acp::{McpServer, Reach};
 pub use loopwright_processes::{Orphan, Signal, end_orphans, is_running};
-pub use mock::{MockAnswer, MockAnswers};
+pub use mock::{Draw, MockAnswer, MockAnswers};
 pub use registry::{LoadOptions, Registry};

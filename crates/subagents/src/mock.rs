@@ -10,6 +10,5 @@ mod hostile; // values that try to do harm
 mod prose; // text without a schema
 
 pub use answers::{MockAnswer, MockAnswers};
-#[cfg(test)]
-pub(crate) use draw::Draw;
+pub use draw::Draw;
 pub(crate) use driver::MockDriver;

@@ -57,36 +57,9 @@ impl Books {
         let (key, under) = (Key::of(&work), dispatch.key);
         if let Work::LookUp(sent) = &work {
             self.looks_up(call, attempt, &key, &Key::of(sent));
-            self.asked.push(Asked {
-                life,
-                call,
-                attempt,
-                under,
-                key,
-                work,
-                ended: None,
-                lost: false,
-                sure: false,
-            });
-            return self.asked.len() - 1;
+        } else {
+            self.sends(call, attempt, &key, under, &work);
         }
-        let name = format!("{attempt} of call {call} (`{}`)", key.0);
-        let over = self.told.is_some();
-        self.demand(!over, || format!("{name} is sent after the run's end"));
-        let before = self.asked.iter().filter(|one| one.key == key);
-        let (mut finished, mut again, mut asked) = (false, false, false);
-        for one in before {
-            asked = true;
-            finished |= one.sure && matches!(one.ended, Some(Outcome::Done(_)));
-            again |= one.sure && (one.call, one.attempt) == (call, attempt);
-        }
-        self.demand(!finished, || format!("{name} was finished and is sent again"));
-        self.demand(!again, || format!("{name} has ended and goes out again"));
-        let told = self.not_done.remove(&(key.clone(), under));
-        let twice = asked && effects(&work) != Effects::None && !told;
-        self.demand(!twice, || format!("{name}, under key {under}: its effect is done twice"));
-        let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
-        self.demand(known == key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
         self.asked.push(Asked {
             life,
             call,
@@ -99,6 +72,27 @@ impl Books {
             sure: false,
         });
         self.asked.len() - 1
+    }
+
+    /// Work is sent: none that was finished, and no effect twice, unless whoever sends it was told that it was not done.
+    fn sends(&mut self, call: CallId, attempt: Attempt, key: &Key, under: Attempt, work: &Work) {
+        let name = format!("{attempt} of call {call} (`{}`)", key.0);
+        let over = self.told.is_some();
+        self.demand(!over, || format!("{name} is sent after the run's end"));
+        let before = self.asked.iter().filter(|one| one.key == *key);
+        let (mut finished, mut again, mut asked) = (false, false, false);
+        for one in before {
+            asked = true;
+            finished |= one.sure && matches!(one.ended, Some(Outcome::Done(_)));
+            again |= one.sure && (one.call, one.attempt) == (call, attempt);
+        }
+        self.demand(!finished, || format!("{name} was finished and is sent again"));
+        self.demand(!again, || format!("{name} has ended and goes out again"));
+        let told = self.not_done.remove(&(key.clone(), under));
+        let twice = asked && effects(work) != Effects::None && !told;
+        self.demand(!twice, || format!("{name}, under key {under}: its effect is done twice"));
+        let known = self.calls.entry(call).or_insert_with(|| key.clone()).clone();
+        self.demand(known == *key, || format!("call {call} was `{}` and is `{}`", known.0, key.0));
     }
 
     /// It is asked what became of work: that may be asked as often as one likes, each time anew.

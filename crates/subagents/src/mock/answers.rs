@@ -184,7 +184,7 @@ impl MockAnswers {
             None => unreachable!("it was just put in"),
         };
         let mut value =
-            validator.generate(&mut || draw.next()).map_err(|error| refused(&error.to_string()))?;
+            validator.generate(&mut || draw.draw()).map_err(|error| refused(&error.to_string()))?;
         // Some schemas admit nearly everything, and a true one everything.
         for _ in 0..if fate == Fate::Invalid { SPOILED_MAX } else { 0 } {
             value = hostile::invalid(value, draw);

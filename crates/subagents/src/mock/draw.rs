@@ -2,26 +2,28 @@
 
 /// A stream of evenly distributed numbers (SplitMix64).
 #[derive(Clone, Debug)]
-pub(crate) struct Draw(u64);
+pub struct Draw(u64);
 
 impl Draw {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The stream of this seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// From 0 up to but not including 1.
     pub(crate) fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// From 0 up to but not including `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
     pub(crate) fn pick<'a>(&mut self, items: &[&'a str]) -> &'a str {
@@ -64,7 +66,7 @@ mod tests {
     #[test]
     fn numbers_and_hashes_never_change() {
         let mut draw = Draw::new(1);
-        assert_eq!([draw.next(), draw.next()], [0x910a_2dec_8902_5cc1, 0xbeeb_8da1_658e_ec67]);
+        assert_eq!([draw.draw(), draw.draw()], [0x910a_2dec_8902_5cc1, 0xbeeb_8da1_658e_ec67]);
         expect_test::expect!["82e5fa944a19ada5"]
             .assert_eq(&format!("{:016x}", hash(1, &[b"prompt"])));
     }

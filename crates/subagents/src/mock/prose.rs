@@ -47,7 +47,7 @@ const OBJECTS: [&str; 12] = [
 
 /// Two to four plain sentences.
 pub(crate) fn prose(draw: &mut Draw) -> String {
-    let mut text = format!("Mock answer {:04x}.", draw.next() & 0xffff);
+    let mut text = format!("Mock answer {:04x}.", draw.draw() & 0xffff);
     for _ in 0..1 + draw.below(3) {
         text.push(' ');
         text.push_str(draw.pick(&SUBJECTS));
